@@ -1,0 +1,1 @@
+"""Protocol code without input or output: bytes to events and events to bytes."""

@@ -1,0 +1,392 @@
+"""The hub of one worker: an index of subscribers by topic and namespace, and one log per turn of the loop.
+
+A publication is appended to the log; `flush`, once per turn, joins the frames of the log once per wire and
+hands every subscriber the same bytes. A subscriber whose stream differs carries marks (`Log.marks`).
+Membership is that of the moment of `publish`: whatever changes it on a topic of the log flushes first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from longwave.errors import LimitError
+from longwave.hub.drivers import Backplane, Envelope, OnError
+from longwave.hub.outgoing import Channel, Log, Outgoing, Subscriber
+from longwave.limits import Limits
+from longwave.types import Piece
+
+__all__ = ["Hub"]
+
+LOG_BYTES = 1024 * 1024
+"""Payload bytes of one turn's log; past it the log is flushed within the turn."""
+SLICE = 1000
+"""Receivers that are written to in one turn: about 10 ms at 10 us a write."""
+BATCHES = 4
+"""Batches that may wait to be written before publishers are asked to slow down."""
+
+
+class Hub:
+    """Hands each publication to each subscriber of its topic, once, in the order of the program.
+
+    `schedule(callback)` runs a callback at the next turn of the loop. `on_error(error, stage)` hears of
+    what went wrong in a driver ("publish", "subscribe") or in a subscriber ("delivery").
+    """
+
+    def __init__(
+        self,
+        schedule: Callable[[Callable[[], None]], object],
+        on_error: OnError,
+        *,
+        limits: Limits | None = None,
+        backplane: Backplane | None = None,
+        node: str = "",
+    ) -> None:
+        self._schedule = schedule
+        self._on_error = on_error
+        self._limits = limits or Limits()
+        self._backplane = backplane
+        self._node = node
+        self._topics: dict[str, dict[str | None, Channel]] = {}
+        self._log = Log()
+        self._batches: deque[dict[Subscriber, Piece]] = deque()
+        self._waiting: list[Callable[[], None]] = []
+        self.pending = False
+        """Whether anything published is not yet written to all its receivers."""
+        self.published = self.deliveries = self.failures = self.ignored = self.flushes = self.sliced = 0
+
+    # Called by peers, streams and the application.
+
+    def subscribe(
+        self, subscriber: Subscriber, topic: str, namespace: str | None = None
+    ) -> Awaitable[None] | None:
+        """Add a subscriber to a topic; what was published before does not reach it.
+
+        Returns what a backplane says: an awaitable that is done when every node delivers here. Raises
+        `ValueError` for an impossible topic and `LimitError` past `limits.topics_per_peer`.
+        """
+        self.check(topic)
+        channels = self._topics.get(topic)
+        channel = channels.get(namespace) if channels is not None else None
+        if channel is not None and subscriber in channel.subscribers:
+            return None
+        if len(subscriber.channels) >= self._limits.topics_per_peer:
+            raise LimitError(
+                f"a subscriber may listen to {self._limits.topics_per_peer} topics (limits.topics_per_peer)"
+            )
+        watched: Awaitable[None] | None = None
+        if channels is None:
+            channels = self._topics[topic] = {}
+            watched = self._watch(topic)
+        if channel is None:
+            channel = channels[namespace] = Channel(topic, namespace)
+        elif channel in self._log.touched:
+            self._settle()
+        channel.subscribers[subscriber] = None
+        subscriber.channels = (*subscriber.channels, channel)
+        return watched
+
+    def unsubscribe(self, subscriber: Subscriber, topic: str, namespace: str | None = None) -> None:
+        """Take a subscriber out of a topic; what was published before still reaches it."""
+        channel = self._topics.get(topic, {}).get(namespace)
+        if channel is None or subscriber not in channel.subscribers:
+            return
+        if channel in self._log.touched:
+            self._settle()
+        self._remove(subscriber, channel)
+        subscriber.channels = tuple(other for other in subscriber.channels if other is not channel)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Take a subscriber whose link is gone out of everything."""
+        self._log.marks.pop(subscriber, None)
+        for batch in self._batches:
+            batch.pop(subscriber, None)
+        for channel in subscriber.channels:
+            self._remove(subscriber, channel)
+        subscriber.channels = ()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        is_text: bool,
+        namespace: str | None = None,
+        exclude: Subscriber | None = None,
+    ) -> None:
+        """Publish to the subscribers of a topic in one namespace, or (None) in all, and to other nodes."""
+        self.check(topic)
+        self.published += 1
+        self._append(Outgoing(topic, payload, is_text), namespace, exclude)
+        if self._backplane is not None:
+            try:
+                self._backplane.publish(Envelope(self._node, topic, payload, is_text, namespace))
+            except Exception as error:
+                self._on_error(error, "publish")
+
+    def received(self, envelope: Envelope) -> None:
+        """Deliver what another node published; called by the backplane."""
+        if envelope.node == self._node:
+            self.ignored += 1
+            return
+        outgoing = Outgoing(envelope.topic, envelope.payload, envelope.is_text, envelope.position)
+        self._append(outgoing, envelope.namespace, None)
+
+    def hold(self, subscriber: Subscriber, piece: Piece) -> bool:
+        """Keep a private piece in its place behind what is pending for a subscriber.
+
+        False says that nothing is pending for it: write the piece at once.
+        """
+        if self._batches:
+            self._catch_up(subscriber)
+        log = self._log
+        if not log.entries or not log.touches(subscriber):
+            return False
+        log.mark(subscriber, piece)
+        log.size += subscriber.wire.size(piece)
+        if log.size > LOG_BYTES:
+            self._settle()
+        return True
+
+    def settle(self, subscriber: Subscriber) -> None:
+        """Write everything that is pending for a subscriber now, as before a close."""
+        if self._log.entries and self._log.touches(subscriber):
+            self._settle()
+        if self._batches:
+            self._catch_up(subscriber)
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much is waiting to be written that publishers should slow down."""
+        return len(self._batches) >= BATCHES
+
+    def when_caught_up(self, callback: Callable[[], None]) -> None:
+        """Call back once, when everything settled so far has been written."""
+        self._waiting.append(callback)
+
+    def check(self, topic: str) -> None:
+        """Raise `TypeError` or `ValueError` for what cannot be a topic."""
+        if topic.__class__ is not str and not isinstance(topic, str):
+            raise TypeError(f"a topic is a str, not {type(topic).__name__}")
+        if not 0 < len(topic) <= self._limits.topic_length:
+            raise ValueError(
+                f"a topic has 1 to {self._limits.topic_length} characters (limits.topic_length), "
+                f"this one has {len(topic)}"
+            )
+
+    def listeners(self, topic: str, namespace: str | None = None) -> int:
+        """Return how many subscribers a publication would reach in this worker."""
+        return sum(len(channel.subscribers) for channel in self._targets(topic, namespace))
+
+    def namespaces(self, topic: str) -> list[str | None]:
+        """Return the namespaces in which a topic has subscribers; None stands for "any"."""
+        return list(self._topics.get(topic, ()))
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that have subscribers in this worker."""
+        return list(self._topics)
+
+    def stats(self) -> dict[str, int]:
+        """Return the hub's counters."""
+        return {
+            "topics": len(self._topics),
+            "published": self.published,
+            "deliveries": self.deliveries,
+            "delivery_failures": self.failures,
+            "envelopes_ignored": self.ignored,
+            "flushes": self.flushes,
+            "sliced": self.sliced,
+            "waiting_batches": len(self._batches),
+        }
+
+    def flush(self) -> None:
+        """Write the log to its receivers; runs once per turn of the loop."""
+        if self._batches:
+            return
+        if self._log.entries:
+            self._settle()
+        self.pending = bool(self._batches)
+
+    # Below: how it is done.
+
+    def _append(self, outgoing: Outgoing, namespace: str | None, exclude: Subscriber | None) -> None:
+        channels = self._targets(outgoing.topic, namespace)
+        if not channels:
+            return
+        log = self._log
+        if not log.entries:
+            self.pending = True
+            self._schedule(self.flush)
+        index = len(log.entries)
+        touched = log.touched
+        for channel in channels:
+            if channel in touched:
+                touched[channel].append(index)
+            else:
+                touched[channel] = [index]
+        if exclude is not None and any(exclude in channel.subscribers for channel in channels):
+            log.mark(exclude, None)
+        log.entries.append(outgoing)
+        log.size += len(outgoing.payload)
+        if log.size > LOG_BYTES:
+            self._settle()
+
+    def _targets(self, topic: str, namespace: str | None) -> list[Channel]:
+        channels = self._topics.get(topic)
+        if channels is None:
+            return []
+        if namespace is None:
+            return list(channels.values())
+        if len(channels) == 1:
+            ((only, channel),) = channels.items()
+            return [channel] if only is None or only == namespace else []
+        found = (channels.get(namespace), channels.get(None))
+        return [channel for channel in found if channel is not None]
+
+    def _settle(self) -> None:
+        """Turn the log into writes: at once for few receivers, sliced over turns for many."""
+        log, self._log = self._log, Log()
+        self.flushes += 1
+        if len(log.touched) == 1:
+            ((channel, _),) = log.touched.items()
+            receivers = dict(channel.subscribers)
+            if not self._batches and len(receivers) <= SLICE:
+                self._write_one_channel(log, receivers)
+                return
+            plan = self._plan_one_channel(log, receivers)
+        else:
+            plan = self._plan_channels(log)
+        if not self._batches and len(plan) <= SLICE:
+            self._write(plan.items())
+            return
+        if not self._batches:
+            self._schedule(self._write_slice)
+        self._batches.append(plan)
+        self.pending = True
+
+    def _write_one_channel(self, log: Log, receivers: dict[Subscriber, None]) -> None:
+        for subscriber, marks in log.marks.items():
+            receivers.pop(subscriber, None)
+            piece = log.private_piece(subscriber.wire, None, marks)
+            if piece is not None:
+                self._write(((subscriber, piece),))
+        remaining = iter(receivers)
+        wire, piece = None, None
+        while True:
+            try:
+                for subscriber in remaining:
+                    if subscriber.wire is not wire:
+                        wire = subscriber.wire
+                        piece = log.piece_for(wire, None)
+                    subscriber.deliver(piece)
+                break
+            except Exception as error:
+                self._failed(error)
+        self.deliveries += len(receivers) * len(log.entries)
+
+    def _plan_one_channel(self, log: Log, receivers: dict[Subscriber, None]) -> dict[Subscriber, Piece]:
+        plan: dict[Subscriber, Piece] = {}
+        marks = log.marks
+        pieces: dict[Any, Piece] = {}
+        for subscriber in receivers:
+            wire = subscriber.wire
+            if subscriber in marks:
+                piece = log.private_piece(wire, None, marks[subscriber])
+                if piece is not None:
+                    plan[subscriber] = piece
+                continue
+            if wire not in pieces:
+                pieces[wire] = log.piece_for(wire, None)
+            plan[subscriber] = pieces[wire]
+        return plan
+
+    def _plan_channels(self, log: Log) -> dict[Subscriber, Piece]:
+        listens: dict[Subscriber, tuple[Channel, ...]] = {}
+        for channel in log.touched:
+            alone = (channel,)
+            for subscriber in channel.subscribers:
+                known = listens.get(subscriber)
+                listens[subscriber] = alone if known is None else (*known, channel)
+        plan: dict[Subscriber, Piece] = {}
+        pieces: dict[Any, Piece] = {}
+        for subscriber, channels in listens.items():
+            marks = log.marks.get(subscriber)
+            if marks is not None:
+                piece = log.private_piece(subscriber.wire, _indices(log, channels), marks)
+                if piece is not None:
+                    plan[subscriber] = piece
+                continue
+            key = (subscriber.wire, channels)
+            if key not in pieces:
+                pieces[key] = log.piece_for(subscriber.wire, _indices(log, channels))
+            plan[subscriber] = pieces[key]
+        return plan
+
+    def _write(self, plan: Iterable[tuple[Subscriber, Piece]]) -> None:
+        """Deliver each piece; a subscriber that fails does not stop the rest."""
+        remaining = iter(list(plan))
+        count = 0
+        while True:
+            try:
+                for subscriber, piece in remaining:
+                    count += 1
+                    subscriber.deliver(piece)
+                break
+            except Exception as error:
+                self._failed(error)
+        self.deliveries += count
+
+    def _write_slice(self) -> None:
+        room = SLICE
+        while room and self._batches:
+            batch = self._batches[0]
+            part = [batch.popitem() for _ in range(min(room, len(batch)))]
+            room -= len(part)
+            self._write(part)
+            if not batch:
+                self._batches.popleft()
+        self.sliced += 1
+        if self._batches:
+            self._schedule(self._write_slice)
+            return
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
+        self.flush()
+
+    def _catch_up(self, subscriber: Subscriber) -> None:
+        for batch in self._batches:
+            piece = batch.pop(subscriber, None)
+            if piece is not None:
+                self._write(((subscriber, piece),))
+
+    def _remove(self, subscriber: Subscriber, channel: Channel) -> None:
+        channel.subscribers.pop(subscriber, None)
+        if channel.subscribers:
+            return
+        channels = self._topics[channel.topic]
+        channels.pop(channel.namespace, None)
+        if not channels:
+            del self._topics[channel.topic]
+            if self._backplane is not None:
+                self._backplane.unwatch(channel.topic)
+
+    def _watch(self, topic: str) -> Awaitable[None] | None:
+        if self._backplane is None:
+            return None
+        try:
+            return self._backplane.watch(topic)
+        except Exception as error:
+            self._on_error(error, "subscribe")
+            return None
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        self._on_error(error, "delivery")
+
+
+def _indices(log: Log, channels: tuple[Channel, ...]) -> list[int]:
+    if len(channels) == 1:
+        return log.touched[channels[0]]
+    return sorted({index for channel in channels for index in log.touched[channel]})

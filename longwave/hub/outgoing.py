@@ -1,0 +1,113 @@
+"""A publication as the hub holds it: `Outgoing`, the channels it goes to, and the log of one turn."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from longwave.types import Piece, Wire
+
+__all__ = ["Channel", "Log", "Mark", "Outgoing", "Subscriber"]
+
+
+class Subscriber(Protocol):
+    """One receiver of publications: a peer, or an event stream. Hashed by identity."""
+
+    channels: tuple[Channel, ...]
+    """Kept by the hub: what this subscriber listens to."""
+
+    @property
+    def wire(self) -> Wire:
+        """The format of its link."""
+
+    def deliver(self, piece: Piece) -> object:
+        """Write a piece of its wire to its link; never blocks."""
+
+
+class Channel:
+    """The subscribers of one topic in one namespace, or (`namespace` None) in all of them."""
+
+    __slots__ = ("namespace", "subscribers", "topic")
+
+    def __init__(self, topic: str, namespace: str | None) -> None:
+        self.topic = topic
+        self.namespace = namespace
+        self.subscribers: dict[Subscriber, None] = {}
+
+
+class Outgoing:
+    """One publication: encoded once, then framed once for each wire among its receivers."""
+
+    __slots__ = ("is_text", "payload", "position", "topic")
+
+    def __init__(self, topic: str, payload: bytes, is_text: bool, position: str | None = None) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.is_text = is_text
+        self.position = position
+
+
+Mark = tuple[int, Piece | None]
+"""At entry i of the log a subscriber's stream skips it (None), or has a piece of its own before it."""
+
+
+class Log:
+    """What was published in one turn of the loop, in order, and where single receivers differ from it."""
+
+    __slots__ = ("entries", "frames", "marks", "size", "touched")
+
+    def __init__(self) -> None:
+        self.entries: list[Outgoing] = []
+        self.touched: dict[Channel, list[int]] = {}
+        self.marks: dict[Subscriber, list[Mark]] = {}
+        self.frames: dict[Wire, list[Piece]] = {}
+        self.size = 0
+
+    def mark(self, subscriber: Subscriber, piece: Piece | None) -> None:
+        """Note for one subscriber that the next entry is skipped, or that a piece comes before it."""
+        mark = (len(self.entries), piece)
+        marks = self.marks.get(subscriber)
+        if marks is None:
+            self.marks[subscriber] = [mark]
+        else:
+            marks.append(mark)
+
+    def touches(self, subscriber: Subscriber) -> bool:
+        """Whether the log holds anything for this subscriber; costs the smaller of the two sides."""
+        touched, channels = self.touched, subscriber.channels
+        if len(channels) < len(touched):
+            return any(channel in touched for channel in channels)
+        return any(subscriber in channel.subscribers for channel in touched)
+
+    def frames_of(self, wire: Wire) -> list[Piece]:
+        """Return the frame of every entry on this wire; made once per wire."""
+        frames = self.frames.get(wire)
+        if frames is None:
+            encode = wire.encode
+            frames = self.frames[wire] = [encode(entry) for entry in self.entries]
+        return frames
+
+    def piece_for(self, wire: Wire, indices: list[int] | None) -> Piece:
+        """Return one piece of the entries at these indices, or of all of them."""
+        frames = self.frames_of(wire)
+        if indices is not None and len(indices) != len(frames):
+            frames = [frames[i] for i in indices]
+        return frames[0] if len(frames) == 1 else wire.join(frames)
+
+    def private_piece(self, wire: Wire, indices: list[int] | None, marks: list[Mark]) -> Piece | None:
+        """Return the piece of a subscriber with marks; None when nothing is left of it."""
+        every = self.frames_of(wire)
+        wanted = range(len(every)) if indices is None else indices
+        frames: list[Piece] = []
+        skipped = {index for index, piece in marks if piece is None}
+        inserts = [(index, piece) for index, piece in marks if piece is not None]
+        at = 0
+        for index in wanted:
+            while at < len(inserts) and inserts[at][0] <= index:
+                frames.append(inserts[at][1])
+                at += 1
+            if index not in skipped:
+                frames.append(every[index])
+        frames.extend(piece for _, piece in inserts[at:])
+        if not frames:
+            return None
+        return frames[0] if len(frames) == 1 else wire.join(frames)
