@@ -1,0 +1,50 @@
+"""Longwave: a realtime server for Python. Files are WebSocket and Server-Sent Events endpoints."""
+
+from __future__ import annotations
+
+from longwave.app.current import publish
+from longwave.app.event import Event
+from longwave.app.event_stream import EventMessage, EventStream, create_event_stream
+from longwave.app.handlers import define_event_handler, define_middleware, define_plugin
+from longwave.app.hooks import CloseDetails, UpgradeResult, WebSocketHandler, define_websocket_handler
+from longwave.app.message import Message
+from longwave.app.peer import Peer
+from longwave.app.response import Response, redirect
+from longwave.assemble import App, create_app
+from longwave.config import ConfigEnv, define_config
+from longwave.errors import ConfigError, HTTPError, LimitError, LongwaveError, MessageError, RouteError
+from longwave.types import SendStatus
+from longwave.web.mount import mount_asgi
+
+__all__ = [
+    "App",
+    "CloseDetails",
+    "ConfigEnv",
+    "ConfigError",
+    "Event",
+    "EventMessage",
+    "EventStream",
+    "HTTPError",
+    "LimitError",
+    "LongwaveError",
+    "Message",
+    "MessageError",
+    "Peer",
+    "Response",
+    "RouteError",
+    "SendStatus",
+    "UpgradeResult",
+    "WebSocketHandler",
+    "create_app",
+    "create_event_stream",
+    "define_config",
+    "define_event_handler",
+    "define_middleware",
+    "define_plugin",
+    "define_websocket_handler",
+    "mount_asgi",
+    "publish",
+    "redirect",
+]
+
+__version__ = "0.1.0"

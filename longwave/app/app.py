@@ -1,0 +1,236 @@
+"""The application: picks the route of a request and runs it, middleware first (`contract.Application`)."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from longwave.app.current import current, running
+from longwave.app.dispatch import Dispatcher, encode_reply
+from longwave.app.event import Event
+from longwave.app.handlers import Middleware, Plugin
+from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks
+from longwave.app.route import WEBSOCKET, Route
+from longwave.app.runtime import Clock, Runtime
+from longwave.app.values import encode_value
+from longwave.contract import FullReply, Reply, Request
+from longwave.core.paths import decode_path
+from longwave.errors import HTTPError, RequestError
+from longwave.hub.drivers import Backplane
+from longwave.limits import Limits, Timeouts
+from longwave.routing.table import Table
+
+__all__ = ["App", "RouteInfo", "StaticSource"]
+
+error_log = logging.getLogger("longwave.error")
+
+StaticSource = Callable[[Event], "Awaitable[Any] | Any"]
+"""Looks a path up among static files: returns a response, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInfo:
+    """One line of `longwave routes`."""
+
+    method: str | None
+    pattern: str
+    kind: str
+    source: str
+
+
+class App:
+    """Routes, middleware and plugins in one process, and the hub that its peers and streams share."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route] = (),
+        *,
+        middleware: Sequence[Middleware] = (),
+        plugins: Sequence[Plugin] = (),
+        static: StaticSource | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        websocket: bool = True,
+        origins: Sequence[str] = (),
+        dev: bool = False,
+        backplane: Backplane | None = None,
+        on_error: Callable[[BaseException, str], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.timeouts = timeouts or Timeouts()
+        self.websocket = websocket
+        self.origins = tuple(origins)
+        self.dev = dev
+        self.node = str(uuid4())
+        self.state: dict[str, Any] = {}
+        self._plugins = list(plugins)
+        self._backplane = backplane
+        self._on_error = on_error
+        self._clock = clock
+        self._runtime: Runtime | None = None
+        self._app_hooks: Hooks | None = None
+        self._closers: list[Callable[[], Any]] = []
+        self._routes: list[Route] = []
+        self._dispatcher = Dispatcher(self, middleware, static)
+        self.table: Table[Callable[[Any], Any] | Route] = Table()
+        self.set_routes(routes)
+
+    # What a developer uses.
+
+    def publish(
+        self, topic: str, data: Any, *, namespace: str | None = None, of: WebSocketHandler | None = None
+    ) -> None:
+        """Publish to every subscriber of a topic, WebSocket peers and event streams alike, from any thread.
+
+        All namespaces unless one is named, by text or by its handler. Raises `TypeError` or `ValueError` for
+        data or a topic that cannot be sent, `RuntimeError` when the app does not run.
+        """
+        payload, is_text = encode_value(data)
+        runtime = self.runtime
+        runtime.hub.check(topic)
+        if of is not None:
+            namespace = self.namespace_of(of)
+        if runtime.is_here():
+            runtime.hub.publish(topic, payload, is_text, namespace)
+        else:
+            runtime.from_thread(runtime.hub.publish, topic, payload, is_text, namespace)
+
+    def use_hooks(self, handler: WebSocketHandler) -> None:
+        """Run the hooks of a handler before those of every route; for plugins."""
+        hooks = compile_hooks(handler, watch=self.dev)
+        self._app_hooks = hooks if self._app_hooks is None else combine_hooks(self._app_hooks, hooks)
+        for route in self._routes:
+            if route.handler is not None:
+                route.hooks = combine_hooks(hooks, route.hooks)
+
+    def on_shutdown(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """Call a function, sync or async, when the app stops; usable as a decorator."""
+        self._closers.append(function)
+        return function
+
+    def routes(self) -> list[RouteInfo]:
+        """Return what is served, one line per method and path."""
+        lines: list[RouteInfo] = []
+        for route in self._routes:
+            for method in route.endpoints:
+                lines.append(RouteInfo(method, route.pattern, "http", route.source))
+            if route.handler is not None:
+                lines.append(RouteInfo("GET", route.pattern, "websocket", route.source))
+        return lines
+
+    def stats(self) -> dict[str, int]:
+        """Return counters of this worker: peers, streams, publications, deliveries, errors."""
+        return self.runtime.stats()
+
+    @property
+    def runtime(self) -> Runtime:
+        """What peers and streams share; raises `RuntimeError` when the app does not run."""
+        if self._runtime is None:
+            raise RuntimeError("the app does not run: it was not started, or it has stopped")
+        return self._runtime
+
+    def namespace_of(self, handler: WebSocketHandler) -> str:
+        """Return the namespace of a handler's peers; raises `LookupError` when it has no single one."""
+        for route in self._routes:
+            if route.handler is handler:
+                if handler.namespace:
+                    return handler.namespace
+                if "[" in route.pattern:
+                    raise LookupError(
+                        f"{route.pattern} has a namespace for each path: give the handler namespace=..., or "
+                        "name the namespace"
+                    )
+                return route.pattern
+        raise LookupError("this handler belongs to no route of this app")
+
+    # Called when the table changes.
+
+    def set_routes(self, routes: Iterable[Route]) -> None:
+        """Serve these routes from now on; raises `RouteError` for two of one path and method."""
+        table: Table[Callable[[Any], Any] | Route] = Table()
+        kept = list(routes)
+        for route in kept:
+            for method, endpoint in route.endpoints.items():
+                table.add(route.pattern, method, endpoint, route.source)
+            if route.takes_upgrades:
+                table.add(route.pattern, WEBSOCKET, route, route.source)
+                if self._app_hooks is not None:
+                    route.hooks = combine_hooks(self._app_hooks, route.hooks)
+        self.table, self._routes = table, kept
+
+    # Called by the server (contract.Application).
+
+    def handle(self, request: Request) -> Reply | Awaitable[Reply]:
+        """Answer a request: at once where nothing has to be waited for, else by a future."""
+        current.set(self)
+        try:
+            path, query = decode_path(request.target)
+        except RequestError as error:
+            return encode_reply(None, HTTPError(error.status, error.message), self.dev)
+        if path == "/_longwave/health":
+            return FullReply(200, [(b"content-type", b"application/json")], b'{"status":"ok"}')
+        if self._runtime is None:
+            refusal = HTTPError(503, "the server is starting or stopping", headers={"retry-after": "1"})
+            return encode_reply(None, refusal, self.dev)
+        return self._dispatcher.handle(Event(self, request, path, query))
+
+    async def startup(self) -> None:
+        """Start the hub, connect the backplane, run the plugins; raises what a plugin raises."""
+        self._runtime = Runtime(
+            self.limits,
+            self.timeouts,
+            clock=self._clock,
+            backplane=self._backplane,
+            node=self.node,
+            on_error=self._on_error,
+            dev=self.dev,
+        )
+        current.set(self)
+        running[self] = None
+        try:
+            await self._runtime.start()
+            for plugin in self._plugins:
+                await self._run_plugin(plugin)
+            for route in self._routes:
+                if route.mount is not None:
+                    await route.mount.startup()
+                    self.on_shutdown(route.mount.shutdown)
+        except BaseException:
+            await self.shutdown()
+            raise
+
+    async def shutdown(self) -> None:
+        """End streams, wait for hooks and tasks within their limits, end the plugins, close the backplane."""
+        runtime = self._runtime
+        if runtime is None:
+            return
+        closers, self._closers = self._closers, []
+        for closer in reversed(closers):
+            try:
+                result = closer()
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as error:
+                error_log.error("shutdown of %r failed", closer, exc_info=error)
+        await runtime.stop()
+        running.pop(self, None)
+        self._runtime = None
+
+    async def _run_plugin(self, plugin: Plugin) -> None:
+        result = plugin.function(self)
+        if inspect.isasyncgen(result):
+            await anext(result, None)
+            self.on_shutdown(lambda: _finish(result))
+        elif inspect.isawaitable(result):
+            await result
+
+
+async def _finish(generator: AsyncIterator[Any]) -> None:
+    if await anext(generator, os) is not os:
+        raise RuntimeError("a plugin that yields does so once")

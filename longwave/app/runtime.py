@@ -1,0 +1,185 @@
+"""What every peer and stream of one worker shares: the hub, the loop, limits, and work in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from longwave.hub.drivers import Backplane
+from longwave.hub.hub import Hub
+from longwave.limits import Limits, Timeouts
+
+if TYPE_CHECKING:
+    from longwave.app.event_stream import EventStream
+    from longwave.app.peer import Peer
+
+__all__ = ["Clock", "Done", "LoopClock", "Runtime"]
+
+error_log = logging.getLogger("longwave.error")
+
+SWEEP = 1.0
+"""Seconds between two looks at the event streams for one that needs a heartbeat."""
+
+
+class Timer(Protocol):
+    """Something that was asked to happen later."""
+
+    def cancel(self) -> None:
+        """Take it back."""
+
+
+class Clock(Protocol):
+    """Time as the application sees it; `longwave.testing.FakeClock` is another one."""
+
+    def now(self) -> float:
+        """Return seconds that only grow."""
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> Timer:
+        """Call back after so many seconds."""
+
+
+class LoopClock:
+    """The clock of the running loop."""
+
+    def now(self) -> float:
+        """Return the time of the loop in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> Timer:
+        """Call back from the loop."""
+        return asyncio.get_running_loop().call_later(seconds, callback, *arguments)
+
+
+class Done:
+    """An awaitable that is done; it may be awaited any number of times."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+class Runtime:
+    """The shared state of one running application; made at start-up, on the loop's thread."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        timeouts: Timeouts,
+        *,
+        clock: Clock | None = None,
+        backplane: Backplane | None = None,
+        node: str = "",
+        on_error: Callable[[BaseException, str], None] | None = None,
+        dev: bool = False,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self.limits = limits
+        self.timeouts = timeouts
+        self.dev = dev
+        self.clock = clock or LoopClock()
+        self.call_later = self.clock.call_later
+        self.backplane = backplane
+        self.hub = Hub(
+            self.loop.call_soon, on_error or log_driver_error, limits=limits, backplane=backplane, node=node
+        )
+        self.namespaces: dict[str, dict[Peer, None]] = {}
+        self.streams: dict[EventStream, None] = {}
+        self.done = Done()
+        self.errors = 0
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._sweeper: Timer | None = None
+
+    async def start(self) -> None:
+        """Connect the backplane, when there is one."""
+        if self.backplane is not None:
+            await self.backplane.start(self.hub.received)
+
+    async def stop(self) -> None:
+        """Wait for hooks and tasks that still run, at most `timeouts.close` twice, and cancel the rest."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for stream in list(self.streams):
+            stream.end()
+        for attempt in range(2):
+            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            if not tasks:
+                break
+            if attempt:
+                for task in tasks:
+                    task.cancel()
+            await asyncio.wait(tasks, timeout=self.timeouts.close)
+        if self.backplane is not None:
+            await self.backplane.close()
+
+    def is_here(self) -> bool:
+        """Whether the caller runs on the loop's thread."""
+        return threading.get_ident() == self.thread
+
+    def from_thread(self, function: Callable[..., object], *arguments: Any) -> Done:
+        """Call a function on the loop's thread, in the order of the calls."""
+        self.loop.call_soon_threadsafe(function, *arguments)
+        return self.done
+
+    def wait_for(self, tasks: Iterable[asyncio.Future[Any]]) -> None:
+        """Let the shutdown wait for these."""
+        for task in tasks:
+            if not task.done():
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def background(self, work: Awaitable[Any], what: str) -> asyncio.Task[None]:
+        """Await something in a task of its own; an error is logged with what it was."""
+        task = self.loop.create_task(self._quietly(work, what))
+        self.wait_for((task,))
+        return task
+
+    def count_error(self) -> None:
+        """Count an error of user code."""
+        self.errors += 1
+
+    def add_stream(self, stream: EventStream) -> None:
+        """Look after the heartbeat of an open stream."""
+        self.streams[stream] = None
+        if self._sweeper is None and self.timeouts.heartbeat > 0:
+            self._sweeper = self.call_later(SWEEP, self._sweep)
+
+    def remove_stream(self, stream: EventStream) -> None:
+        """Look after a stream no more."""
+        self.streams.pop(stream, None)
+
+    def stats(self) -> dict[str, int]:
+        """Return counters of the application and its hub."""
+        return {
+            "peers": sum(len(peers) for peers in self.namespaces.values()),
+            "namespaces": len(self.namespaces),
+            "streams": len(self.streams),
+            "errors": self.errors,
+            "tasks": len(self._tasks),
+            **self.hub.stats(),
+        }
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        limit = self.timeouts.heartbeat / SWEEP
+        for stream in list(self.streams):
+            stream.beat(limit)
+        if self.streams:
+            self._sweeper = self.call_later(SWEEP, self._sweep)
+
+    async def _quietly(self, work: Awaitable[Any], what: str) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.errors += 1
+            error_log.error("%s failed", what, exc_info=error)
+
+
+def log_driver_error(error: BaseException, stage: str) -> None:
+    """Log what went wrong in a driver or a delivery; the default of `on_error`."""
+    error_log.error("%s failed: %s", stage, error, exc_info=error)

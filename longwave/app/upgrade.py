@@ -1,0 +1,83 @@
+"""From a request to become a WebSocket to its peer: origin, subprotocol, the `upgrade` hook."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from longwave.app.event import Event
+from longwave.app.headers import encode_fields
+from longwave.app.hooks import UpgradeResult
+from longwave.app.peer import Peer
+from longwave.app.response import Response
+from longwave.app.route import Route
+from longwave.contract import UpgradeReply
+from longwave.core.handshake import choose_protocol, offered_protocols
+from longwave.core.origin import check_origin
+from longwave.errors import HTTPError, RequestError
+
+if TYPE_CHECKING:
+    from longwave.app.app import App
+
+__all__ = ["accept_upgrade"]
+
+
+def accept_upgrade(app: App, event: Event, route: Route) -> Any:
+    """Return the upgrade of a request, the response of a refusal, or an awaitable of either.
+
+    Raises `HTTPError`: 426 where WebSockets are off, 403 for a foreign origin, what the hook raises.
+    """
+    if route.upgrade_with is not None:
+        return route.upgrade_with(event)
+    if not app.websocket:
+        raise HTTPError(
+            426,
+            "WebSockets are switched off here: set features.websocket = true",
+            headers={"upgrade": "websocket"},
+        )
+    fields = event.fields
+    check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
+    try:
+        offered = offered_protocols(fields)
+    except RequestError as error:
+        raise HTTPError(error.status, error.message) from error
+    peer = Peer(app.runtime, route, event)
+    hook = route.hooks.upgrade
+    if hook is None:
+        return _accept(peer, route, offered, None)
+    result = hook(event)
+    if hasattr(result, "__await__"):
+        return _accept_later(peer, route, offered, result)
+    return _accept(peer, route, offered, result)
+
+
+async def _accept_later(peer: Peer, route: Route, offered: list[str], result: Awaitable[Any]) -> Any:
+    return _accept(peer, route, offered, await result)
+
+
+def _accept(peer: Peer, route: Route, offered: list[str], result: Any) -> UpgradeReply | Response:
+    if isinstance(result, Response):
+        return result
+    if result is None:
+        result = UpgradeResult()
+    if not isinstance(result, UpgradeResult):
+        raise TypeError(
+            f"the upgrade hook of {route} returned {result!r}: expected None, a Response or an UpgradeResult"
+        )
+    hooks = route.hooks
+    protocol = result.protocol
+    if protocol is None:
+        protocol = choose_protocol(offered, hooks.protocols)
+    elif protocol not in offered:
+        raise ValueError(
+            f"the upgrade hook of {route} chose the subprotocol {protocol!r}, but the client offered "
+            f"{', '.join(offered) or 'none'}"
+        )
+    event = peer.request
+    event.context.update(result.context)
+    peer.namespace = result.namespace or hooks.namespace or event.path
+    peer.protocol = protocol
+    peer.user = result.user
+    staged = event.staged
+    fields = encode_fields(result.headers)
+    return UpgradeReply(peer, fields if staged is None else [*staged.fields, *fields], protocol, hooks.policy)

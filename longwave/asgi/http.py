@@ -1,0 +1,200 @@
+"""One HTTP request under ASGI: a whole response, or a stream whose session writes through a link."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from longwave.asgi.body import AsgiBody
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
+from longwave.asgi.scope import make_request
+from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.core.http1_write import check_field, has_body
+from longwave.core.sse import BODY, sse_wire
+from longwave.errors import RequestError
+from longwave.limits import Limits, Timeouts
+from longwave.types import Fields, Piece, SlowPolicy
+
+__all__ = ["StreamLink", "complete", "refusal", "serve_http"]
+
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+
+error_log = logging.getLogger("longwave.error")
+
+Track = Callable[[AsgiLink], Callable[[], object]]
+"""Is told of a link that opens; returns what to call when it is over."""
+
+
+class StreamLink(AsgiLink):
+    """The body of one response: pieces are bytes, and what is taken together is one message."""
+
+    __slots__ = ()
+    stall = True
+
+    def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
+        data = b"".join(pieces)
+        yield {"type": "http.response.body", "body": data, "more_body": True}, len(data)
+
+    async def _send_end(self, code: int, reason: str) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.finish(code, reason)
+
+
+async def serve_http(
+    application: Application,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    limits: Limits,
+    timeouts: Timeouts,
+    track: Track,
+) -> None:
+    """Answer one request of a scope of type `http`."""
+    body = AsgiBody(receive, limits.body, timeouts.body)
+    request = make_request(scope, body)
+    body.expect(request)
+    try:
+        reply = await _ask(application, request, body)
+        if isinstance(reply, StreamReply):
+            await _stream(reply, request, body, send, limits, timeouts, track)
+        elif reply is not None:
+            await _whole(reply, request, body, send)
+    finally:
+        body.stop()
+
+
+def complete(reply: FullReply, method: str = "GET") -> tuple[Fields, bytes]:
+    """Return the fields and the body of a whole reply as they go out; `ValueError` for what is no field.
+
+    Framing is settled here as on our own server: the length is that of the body, but for the length of a
+    body that HEAD and 304 do not send, which the handler may know.
+    """
+    status, data = reply.status, reply.body
+    fields = [check_field(name, value) for name, value in reply.headers]
+    given = [field for field in fields if field[0] == b"content-length"]
+    fields = [field for field in fields if field[0] not in _FRAMING]
+    if method == "HEAD" or not has_body(status):
+        if status == 304 or (has_body(status) and not data and given):
+            return fields + given, b""
+        if has_body(status):
+            fields.append((b"content-length", b"%d" % len(data)))
+        return fields, b""
+    return [*fields, (b"content-length", b"%d" % len(data))], data
+
+
+def refusal(error: RequestError) -> FullReply:
+    """Return the response to a request that cannot be read."""
+    fields = [check_field(name, value) for name, value in error.headers.items()]
+    body = {"error": True, "status": error.status, "message": error.message}
+    return FullReply(
+        error.status, [*fields, (b"content-type", b"application/json")], json.dumps(body).encode()
+    )
+
+
+async def _ask(application: Application, request: Request, body: AsgiBody) -> Reply | None:
+    """Return the reply, or None where the client went away before there was one."""
+    try:
+        answer = application.handle(request)
+        if isinstance(answer, (FullReply, StreamReply, UpgradeReply)):
+            return answer
+        return await _until_gone(answer, request, body)
+    except RequestError as error:
+        return refusal(error)
+
+
+async def _until_gone(answer: Awaitable[Reply], request: Request, body: AsgiBody) -> Reply | None:
+    task: asyncio.Future[Reply] = asyncio.ensure_future(answer)
+    # Most handlers are done after one turn: they cost no reader. A client that asked for 100-continue must
+    # not be told to send a body before the handler wants one.
+    await asyncio.sleep(0)
+    if not task.done() and request.header(b"expect") is None:
+        body.watch(task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if body.gone and not _cancelling():
+            return None
+        raise
+    finally:
+        body.watch(None)
+        task.cancel()
+
+
+def _cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _whole(reply: FullReply | UpgradeReply, request: Request, body: AsgiBody, send: Send) -> None:
+    if isinstance(reply, UpgradeReply):
+        error_log.error("an upgrade was the answer to a plain request for %r", request.target)
+        reply = _failure()
+    try:
+        headers, data = complete(reply, request.method)
+    except ValueError as error:
+        error_log.error("the answer to %r cannot be sent: %s", request.target, error)
+        reply = _failure()
+        headers, data = complete(reply, request.method)
+    if body.failed and request.http_version.startswith("1."):
+        # What is left of the body is unread and would be taken for the next request.
+        headers = [*headers, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+async def _stream(
+    reply: StreamReply,
+    request: Request,
+    body: AsgiBody,
+    send: Send,
+    limits: Limits,
+    timeouts: Timeouts,
+    track: Track,
+) -> None:
+    wire = sse_wire(False) if reply.format == "sse" else BODY
+    session = reply.session
+    link = StreamLink(session, wire, send, limits, timeouts, SlowPolicy.CLOSE)
+    forget = track(link)
+    opened = False
+    try:
+        await _send_head(reply, request, body, send, link)
+        opened = True
+        session.opened(link)
+        body.watch(link.abort, discard=True)
+        await link.ended
+    except OSError:
+        pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
+    finally:
+        link.abort()
+        # One `opened` and one `closed`, always: the session may have started things when it was made.
+        if not opened:
+            session.opened(link)
+        forget()
+        link.stop()
+        session.closed(*link.outcome)
+
+
+async def _send_head(
+    reply: StreamReply, request: Request, body: AsgiBody, send: Send, link: StreamLink
+) -> None:
+    try:
+        fields = [check_field(name, value) for name, value in reply.headers]
+    except ValueError as error:
+        error_log.error("the answer to %r cannot be sent: %s", request.target, error)
+        link.abort()
+        await _whole(_failure(), request, body, send)
+        return
+    fields = [field for field in fields if field[0] != b"transfer-encoding"]
+    head_only = request.method == "HEAD" or not has_body(reply.status)
+    await send({"type": "http.response.start", "status": reply.status, "headers": fields})
+    # ASGI lets a server hold the head back until the first body message: an empty one lets it go.
+    await send({"type": "http.response.body", "body": b"", "more_body": not head_only})
+    if head_only:
+        link.finish(1000, "")
+
+
+def _failure() -> FullReply:
+    return FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")

@@ -1,0 +1,74 @@
+"""From an ASGI scope to a `Request`.
+
+ASGI 3.0, "HTTP & WebSocket ASGI Message Format", version 2.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from longwave.contract import Body, Request
+
+__all__ = ["make_request", "target_of"]
+
+_SCHEMES = {"ws": "http", "wss": "https"}
+_SAFE = "/:@!$&'()*+,;=-._~"
+"""What stays as it is in a path: RFC 3986 section 3.3."""
+
+
+def make_request(scope: Mapping[str, Any], body: Body | None = None) -> Request:
+    """Return the request that a scope of type `http` or `websocket` describes."""
+    scheme = scope.get("scheme") or "http"
+    client = scope.get("client")
+    upgrade = scope["type"] == "websocket"
+    headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
+    offered = scope.get("subprotocols")
+    if upgrade and offered and not any(name == b"sec-websocket-protocol" for name, _ in headers):
+        # A server may speak a transport without that field; the application looks for it there.
+        headers.append((b"sec-websocket-protocol", ", ".join(offered).encode("latin-1")))
+    return Request(
+        scope.get("method", "GET"),
+        target_of(scope),
+        headers,
+        body,
+        http_version=scope.get("http_version", "1.1"),
+        scheme=_SCHEMES.get(scheme, scheme),
+        client=(client[0], client[1] or 0) if client else None,
+        is_upgrade=upgrade,
+    )
+
+
+def target_of(scope: Mapping[str, Any]) -> bytes:
+    """Return the request target below `root_path`, with its query, as the client wrote it.
+
+    Servers and frameworks that mount put `root_path` in front of `path` and `raw_path`; where it is not
+    there, as older ones have it, nothing is taken away.
+    """
+    raw = scope.get("raw_path")
+    path = raw.partition(b"?")[0] if raw else quote(scope["path"], _SAFE).encode("ascii")
+    path = _below(path, scope.get("root_path", "")) or b"/"
+    query: bytes = scope.get("query_string", b"")
+    return b"%b?%b" % (path, query) if query else path
+
+
+def _below(path: bytes, root: str) -> bytes:
+    """Take the encoded form of `root` off the front of `path`, if it is there as whole segments."""
+    wanted = root.rstrip("/").encode("utf-8", "surrogateescape")
+    at = 0
+    for byte in wanted:
+        if path[at : at + 1] == b"%":
+            try:
+                found = int(path[at + 1 : at + 3], 16)
+            except ValueError:
+                return path
+            at += 3
+        else:
+            found = path[at] if at < len(path) else -1
+            at += 1
+        if found != byte:
+            return path
+    if at < len(path) and path[at] != 0x2F:
+        return path
+    return path[at:]

@@ -1,0 +1,277 @@
+"""One WebSocket under ASGI, from the request to the close: accepted or refused, then messages both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from longwave.asgi.http import Track, complete, refusal
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
+from longwave.asgi.scope import make_request
+from longwave.asgi.wire import ASGI_WS
+from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply
+from longwave.core.http1_write import check_field
+from longwave.errors import RequestError
+from longwave.limits import Limits, Timeouts
+from longwave.types import Piece, SlowPolicy
+
+__all__ = ["WebSocketLink", "serve_websocket"]
+
+error_log = logging.getLogger("longwave.error")
+
+
+class WebSocketLink(AsgiLink):
+    """A WebSocket: pieces are lists of `websocket.send` messages; reading can be paused."""
+
+    __slots__ = ("_close_timer", "_paused", "_resumed", "too_fast")
+
+    def __init__(
+        self, session: Session, send: Send, limits: Limits, timeouts: Timeouts, policy: SlowPolicy
+    ) -> None:
+        super().__init__(session, ASGI_WS, send, limits, timeouts, policy)
+        self._paused = False
+        self._resumed: asyncio.Future[None] | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether messages of the client must wait."""
+        return (self._paused or self.full) and self.ending is None
+
+    def pause(self) -> None:
+        """Ask for no further messages."""
+        self._paused = self.ending is None
+
+    def resume(self) -> None:
+        """Take back `pause`."""
+        self._paused = False
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+
+    async def ready(self) -> None:
+        """Return when messages may be handed over again, or when the link is closing."""
+        while self.held:
+            if self._paused:
+                self._resumed = asyncio.get_running_loop().create_future()
+                await self._resumed
+            else:
+                await self.drained(self._bound // 4)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close by the handshake; what is not done within `timeouts.close` is cut."""
+        if self.ending is None:
+            loop = asyncio.get_running_loop()
+            self._close_timer = loop.call_later(self._timeouts.close, self.abort)
+            super().close(code, reason)
+
+    def finish(self, code: int, reason: str) -> None:
+        """The WebSocket is over, with the code that the session hears."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        super().finish(code, reason)
+
+    def disconnected(self, message: Message) -> None:
+        """The server says that the client closed, or that it is gone."""
+        code = message.get("code") or 1005
+        # uvicorn says 1005 for a connection that was lost as well, and then leaves the reason out.
+        lost = code == 1006 or (code == 1005 and "reason" not in message)
+        self.finish(1006 if lost else code, message.get("reason") or "")
+
+    def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
+        for piece in pieces:
+            if len(piece) == 1:
+                yield piece[0], piece.size
+                continue
+            for message in piece:
+                text = message.get("text")
+                yield message, len(message["bytes"]) if text is None else len(text.encode())
+
+    async def _send_end(self, code: int, reason: str) -> None:
+        # `finish` follows with `websocket.disconnect`, when the client answered, or by the timer of `close`.
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+async def serve_websocket(
+    application: Application,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    limits: Limits,
+    timeouts: Timeouts,
+    track: Track,
+) -> None:
+    """Answer one request of a scope of type `websocket`, and serve the WebSocket it becomes."""
+    if (await receive())["type"] != "websocket.connect":
+        return
+    reply = await _ask(application, scope, receive)
+    if isinstance(reply, UpgradeReply):
+        await _open(reply, receive, send, limits, timeouts, track)
+    elif reply is not None:
+        await _refuse(reply, scope, send, limits, timeouts)
+
+
+async def _ask(application: Application, scope: Scope, receive: Receive) -> Reply | None:
+    """Return the reply, or None where the client went away before there was one."""
+    try:
+        answer = application.handle(make_request(scope))
+        if isinstance(answer, (FullReply, StreamReply, UpgradeReply)):
+            return answer
+    except RequestError as error:
+        return refusal(error)
+    task: asyncio.Future[Reply] = asyncio.ensure_future(answer)
+    # Before `accept` the one message that can come is the disconnect.
+    leaving: asyncio.Future[Message] = asyncio.ensure_future(receive())
+    waiting: set[asyncio.Future[Any]] = {task, leaving}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    except RequestError as error:
+        return refusal(error)
+    finally:
+        leaving.cancel()
+        task.cancel()
+
+
+async def _refuse(
+    reply: FullReply | StreamReply, scope: Scope, send: Send, limits: Limits, timeouts: Timeouts
+) -> None:
+    """Answer the handshake with a response, where the server can send one; else it answers 403."""
+    if isinstance(reply, StreamReply):
+        error_log.error("a stream was the answer to a WebSocket handshake for %r", scope["path"])
+        link = WebSocketLink(reply.session, send, limits, timeouts, SlowPolicy.CLOSE)
+        link.abort()
+        reply.session.opened(link)
+        reply.session.closed(*link.outcome)
+        reply = FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+    try:
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        headers, data = complete(reply)
+        if scope.get("http_version", "1.1").startswith("1."):
+            headers = [*headers, (b"connection", b"close")]
+        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": data, "more_body": False})
+    except ValueError as error:
+        error_log.error("the answer to %r cannot be sent: %s", scope["path"], error)
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+    except OSError:
+        pass  # the client is gone; there is nobody to refuse
+
+
+async def _open(
+    reply: UpgradeReply, receive: Receive, send: Send, limits: Limits, timeouts: Timeouts, track: Track
+) -> None:
+    session = reply.session
+    link = WebSocketLink(session, send, limits, timeouts, reply.policy)
+    forget = track(link)
+    opened = False
+    reader: asyncio.Task[None] | None = None
+    try:
+        headers = [check_field(name, value) for name, value in reply.headers]
+        await send({"type": "websocket.accept", "subprotocol": reply.protocol, "headers": headers})
+        opened = True
+        session.opened(link)
+        reader = asyncio.get_running_loop().create_task(
+            _Reader(link, session, receive, limits, timeouts).run()
+        )
+        await link.ended
+    except OSError:
+        pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
+    finally:
+        link.abort()
+        # One `opened` and one `closed`, always: the session may have started things when it was made.
+        if not opened:
+            session.opened(link)
+        forget()
+        link.stop()
+        if reader is not None:
+            reader.cancel()
+        session.closed(*link.outcome)
+
+
+class _Reader:
+    """Hands the messages of one WebSocket to its session, in order, within the limits."""
+
+    __slots__ = ("_limits", "_link", "_rate", "_receive", "_session", "_turn")
+
+    def __init__(
+        self, link: WebSocketLink, session: Session, receive: Receive, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        self._link = link
+        self._session = session
+        self._receive = receive
+        self._limits = limits
+        self._turn = timeouts.turn
+        self._rate = _Bucket(limits.message_rate) if limits.message_rate else None
+
+    async def run(self) -> None:
+        link, receive = self._link, self._receive
+        time = asyncio.get_running_loop().time
+        most, count, since = self._limits.messages_per_turn, 0, time()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] != "websocket.receive":
+                    link.disconnected(message)
+                    return
+                if link.held:
+                    await link.ready()
+                if link.ending is not None:
+                    continue  # what comes after our close is not heard, but its answer is
+                text = message.get("text")
+                data = bytes(message["bytes"]) if text is None else text
+                if self._allows(data, time()):
+                    link.cork()
+                    self._hand_over(data, text is not None)
+                await link.flush()
+                count += 1
+                if count >= most or time() - since > self._turn:
+                    # Servers hand over what they have without a pause; others must get their turn.
+                    await asyncio.sleep(0)
+                    count, since = 0, time()
+        except OSError:
+            link.abort()
+        except Exception as error:
+            error_log.error("reading a WebSocket failed", exc_info=error)
+            link.abort()
+
+    def _hand_over(self, data: str | bytes, is_text: bool) -> None:
+        try:
+            self._session.received(data, is_text)
+        except Exception as error:
+            error_log.error("a WebSocket session failed; it is closed with 1011", exc_info=error)
+            self._link.close(1011, "internal error")
+
+    def _allows(self, data: str | bytes, now: float) -> bool:
+        limit = self._limits.message
+        size = len(data)
+        # A character has at most four bytes: most texts need not be encoded to be measured.
+        if size > limit or (isinstance(data, str) and 4 * size > limit and len(data.encode()) > limit):
+            self._link.close(1009, f"a message has at most {limit} bytes")
+            return False
+        if self._rate is not None and not self._rate.take(now):
+            self._link.close(1008, "too many messages")
+            return False
+        return True
+
+
+class _Bucket:
+    """A token bucket that holds the messages of one second."""
+
+    __slots__ = ("_at", "_rate", "_tokens")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = self._tokens = float(rate)
+        self._at: float | None = None
+
+    def take(self, now: float) -> bool:
+        if self._at is not None:
+            self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,1 @@
+"""Drivers that carry publications to the other hubs, one medium per file."""

@@ -1,0 +1,1 @@
+"""The command `longwave`; each command is thin."""

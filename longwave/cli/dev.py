@@ -1,0 +1,140 @@
+"""`longwave dev`: the supervisor's decisions and what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from longwave.cli.listen import bind_sockets, local_urls, network_urls
+from longwave.cli.terminal import RouteLine, Terminal, few, open_browser
+from longwave.config import Settings, load_settings
+from longwave.dev.failures import Failure
+from longwave.dev.supervisor import Start, Supervisor
+from longwave.errors import ConfigError
+
+__all__ = ["run_dev"]
+
+# The worker finds its modules where the supervisor found them, whatever the interpreter would add.
+BOOT = (
+    "import json, sys; task = json.loads(sys.argv[1]); sys.path[:] = task.pop('path'); "
+    "from longwave.cli.worker import main; raise SystemExit(main(task, int(sys.argv[2])))"
+)
+
+
+def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mapping[str, Any]) -> int:
+    """Serve a project until Ctrl-C; a taken port or a missing folder is an error at once.
+
+    A configuration that is broken is not: the next change may mend it.
+    """
+    root = root.absolute()
+    dev = DevServer(root, config, mode, overrides)
+    with contextlib.suppress(ConfigError):
+        dev.load()
+    if not root.is_dir():
+        raise ConfigError(
+            f"{root}: expected the folder of a project, found {'a file' if root.exists() else 'nothing'}"
+        )
+    if dev.settings is not None:
+        dev.listen(dev.settings)
+    files = [config.absolute()] if config is not None else []
+    return asyncio.run(Supervisor(root, dev.prepare, dev, files).run())
+
+
+class DevServer:
+    """Loads the settings before each start, keeps the sockets, shows what happened."""
+
+    def __init__(
+        self, root: Path, config: Path | None, mode: str | None, overrides: Mapping[str, Any]
+    ) -> None:
+        self.settings: Settings | None = None
+        self._task = {
+            "path": sys.path,
+            "root": str(root),
+            "config": str(config.absolute()) if config is not None else None,
+            "mode": mode,
+            "overrides": overrides,
+        }
+        self._sockets: list[socket.socket] = []
+        self._address: tuple[Any, ...] | None = None
+        self._terminal = Terminal()
+        self._shown = False
+
+    def load(self) -> Settings:
+        """Load the settings as they are now."""
+        self.settings = load_settings(
+            self._task["root"],
+            command="dev",
+            mode=self._task["mode"],
+            config_file=self._task["config"],
+            overrides=self._task["overrides"],
+        )
+        self._terminal.level = self.settings.log.level
+        return self.settings
+
+    def listen(self, settings: Settings) -> None:
+        """Listen where the settings say; sockets stay while that stays the same."""
+        server = settings.server
+        address = (server.host, server.port, server.strict_port, server.uds, server.fd)
+        if address != self._address:
+            sockets = bind_sockets(settings)
+            for sock in self._sockets:
+                sock.close()
+            self._sockets, self._address = sockets, address
+            self._shown = False
+
+    def prepare(self) -> Start:
+        """Return what the next worker is started with."""
+        settings = self.load()
+        self.listen(settings)
+        task = {**self._task, "sockets": [sock.fileno() for sock in self._sockets]}
+        return Start([sys.executable, "-c", BOOT, json.dumps(task)], self._sockets)
+
+    # What the supervisor tells.
+
+    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
+        """Show the banner, or what changed; then the routes that do not work."""
+        assert self.settings is not None
+        if not self._shown:
+            self._show_banner(message, seconds, self.settings)
+        else:
+            self._terminal.restarted(changed, seconds)
+        for problem in message["problems"]:
+            self._terminal.error(str(Failure(**problem)))
+
+    def failed(self, failure: Failure, changed: Sequence[str]) -> None:
+        """Show why nothing is served."""
+        if changed:
+            self._terminal.notice(f"changed: {few(changed)}")
+        self._terminal.error(f"{failure}\n  Nothing is served until a file changes.")
+
+    def died(self, code: int) -> None:
+        """Show that the worker is gone."""
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        self._terminal.error(f"the worker ended {how}.\n  Nothing is served until a file changes.")
+
+    def notice(self, text: str) -> None:
+        """Show a line."""
+        self._terminal.notice(text)
+
+    def _show_banner(self, message: Mapping[str, Any], seconds: float, settings: Settings) -> None:
+        self._shown = True
+        address = self._sockets[0].getsockname()
+        if isinstance(address, tuple):
+            local, network = local_urls(settings, address[1]), network_urls(settings, address[1])
+        else:
+            local, network = [f"unix:{address}"], []
+        self._terminal.banner(
+            seconds,
+            local=local,
+            network=network,
+            routes=[RouteLine(**route) for route in message["routes"]],
+            hidden=settings.hidden(),
+        )
+        if settings.server.open and isinstance(address, tuple):
+            open_browser(local[0], settings.server.open)

@@ -1,0 +1,134 @@
+"""The settings as a developer writes them: TypedDicts, so that an editor marks a wrong key.
+
+The same names stand in `longwave.config.py`, under `[tool.longwave]`, in `LONGWAVE_SECTION_KEY` variables and
+in `create_app(...)`. What each does stands with the dataclasses in `settings.py` and `longwave/limits.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+__all__ = [
+    "Config",
+    "ExperimentalConfig",
+    "FeaturesConfig",
+    "HmrConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "NitroConfig",
+    "SecurityConfig",
+    "ServerConfig",
+    "TimeoutsConfig",
+]
+
+
+class HmrConfig(TypedDict, total=False):
+    """How the page hears of changes in development; `server.hmr`."""
+
+    host: str
+    port: int
+    path: str
+    protocol: Literal["ws", "wss"]
+    client_port: int
+    timeout: float
+    overlay: bool
+
+
+class ServerConfig(TypedDict, total=False):
+    """Where the server listens; `server`."""
+
+    host: str | bool
+    port: int
+    strict_port: bool
+    open: bool | str
+    hmr: bool | HmrConfig
+    uds: str | os.PathLike[str]
+    fd: int
+    ssl_certfile: str | os.PathLike[str]
+    ssl_keyfile: str | os.PathLike[str]
+    ssl_keyfile_password: str
+
+
+class FeaturesConfig(TypedDict, total=False):
+    """What may be switched off; `features`."""
+
+    websocket: bool
+
+
+class SecurityConfig(TypedDict, total=False):
+    """Whom the server believes; `security`."""
+
+    origins: Sequence[str]
+    forwarded_allow_ips: Sequence[str]
+
+
+class LimitsConfig(TypedDict, total=False):
+    """Bounds in bytes or counts; `limits`."""
+
+    request_line: int
+    headers: int
+    header_count: int
+    body: int
+    pipeline: int
+    connections: int
+    connections_per_address: int
+    messages_per_turn: int
+    message: int
+    fragments: int
+    outgoing: int
+    outgoing_total: int
+    unfinished_total: int
+    waiting_messages: int
+    message_rate: int
+    topics_per_peer: int
+    topic_length: int
+
+
+class TimeoutsConfig(TypedDict, total=False):
+    """Time limits in seconds; `timeouts`."""
+
+    header: float
+    body: float
+    keep_alive: float
+    response: float
+    turn: float
+    upgrade: float
+    ping: float
+    pong: float
+    close: float
+    shutdown: float
+    heartbeat: float
+
+
+class LogConfig(TypedDict, total=False):
+    """What is written to the terminal; `log`."""
+
+    level: Literal["debug", "info", "warning", "warn", "error", "silent"]
+    access: bool
+
+
+class ExperimentalConfig(TypedDict, total=False):
+    """Nitro's former place of `features.websocket`."""
+
+    websocket: bool
+
+
+class NitroConfig(TypedDict, total=False):
+    """Analog's place of Nitro's settings; only `experimental.websocket` is read."""
+
+    experimental: ExperimentalConfig
+
+
+class Config(TypedDict, total=False):
+    """Everything that `define_config` and `create_app` take."""
+
+    server: ServerConfig
+    features: FeaturesConfig
+    security: SecurityConfig
+    limits: LimitsConfig
+    timeouts: TimeoutsConfig
+    log: LogConfig
+    experimental: ExperimentalConfig
+    nitro: NitroConfig

@@ -1,0 +1,145 @@
+"""The settings as the server reads them: frozen, complete, each with its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from longwave.limits import Limits, Timeouts
+
+__all__ = [
+    "Command",
+    "FeatureSettings",
+    "Hidden",
+    "HmrSettings",
+    "LogLevel",
+    "LogSettings",
+    "Origin",
+    "SecuritySettings",
+    "ServerSettings",
+    "Settings",
+]
+
+Command: TypeAlias = Literal["dev", "start"]
+"""Which command the settings are for."""
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "silent"]
+"""The least grave message that is written; `silent` writes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HmrSettings:
+    """`server.hmr`: how the page hears of changes; `enabled` is false for `hmr = false`."""
+
+    enabled: bool = True
+    host: str | None = None
+    port: int | None = None
+    path: str | None = None
+    protocol: Literal["ws", "wss"] | None = None
+    client_port: int | None = None
+    timeout: float = 30.0
+    overlay: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`server`: where the server listens. `uds` or `fd` take the place of `host` and `port`."""
+
+    host: str = "localhost"
+    """Name or address; `true` in a file is every interface."""
+    port: int = 3000
+    """0 asks the system for a free one."""
+    strict_port: bool = False
+    """Whether a taken port is an error; else the next free one is used. True in `start`."""
+    open: bool | str = False
+    """Whether, or at which path, the browser is opened at the start of `dev`."""
+    hmr: HmrSettings = field(default_factory=HmrSettings)
+    uds: Path | None = None
+    """Path of a Unix socket."""
+    fd: int | None = None
+    """Number of an inherited listening socket."""
+    ssl_certfile: Path | None = None
+    """PEM file with the certificate chain (and the key, where `ssl_keyfile` is not set)."""
+    ssl_keyfile: Path | None = None
+    ssl_keyfile_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSettings:
+    """`features`: what may be switched off."""
+
+    websocket: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SecuritySettings:
+    """`security`: whom the server believes."""
+
+    origins: tuple[str, ...] = ()
+    """More origins whose pages may connect: exact, `*.example.com`, or `*`."""
+    forwarded_allow_ips: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose `Forwarded` headers are believed, or `*`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`log`: what is written to the terminal."""
+
+    level: LogLevel = "info"
+    access: bool = False
+    """Whether each request is a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from, and what it hides, the highest first."""
+
+    value: Any
+    source: str
+    hides: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A value of the config file that the project file hides."""
+
+    key: str
+    value: Any
+    source: str
+    by: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of one application.
+
+    `provenance` has an `Origin` per dotted key, `server.port`. `environment` is what the `.env` files of
+    `dev` add to the environment; `files` are the files that were read or looked for, for whoever watches.
+    """
+
+    root: Path
+    command: Command = "start"
+    mode: str = "production"
+    server: ServerSettings = field(default_factory=ServerSettings)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    log: LogSettings = field(default_factory=LogSettings)
+    provenance: Mapping[str, Origin] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: tuple[Path, ...] = ()
+    config_source: str | None = None
+    project_source: str | None = None
+
+    def hidden(self) -> list[Hidden]:
+        """Return the values of the config file that the project file overrules with other ones."""
+        return [
+            Hidden(key, below.value, below.source, origin)
+            for key, origin in self.provenance.items()
+            if origin.source == self.project_source and self.project_source is not None
+            for below in origin.hides
+            if below.source == self.config_source and below.value != origin.value
+        ]

@@ -1,0 +1,206 @@
+"""Holds the listening socket, runs the worker beside it, and starts it anew when files change.
+
+The socket stays open all the time: a request that comes while no worker is there waits in the kernel's queue
+and is answered by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from longwave.dev.failures import Failure, describe_failure
+from longwave.dev.watch import Watcher
+from longwave.errors import LongwaveError
+
+__all__ = ["Display", "Start", "Supervisor"]
+
+STOP_LIMIT = 0.7
+"""Seconds that a worker has to end: Ctrl-C is done within one."""
+GOING_AWAY = 1001
+SERVICE_RESTART = 1012
+"""Close codes for WebSockets, of RFC 6455 and of its registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What one start needs: `command` gets the number of the control socket appended.
+
+    `sockets` are handed down under their own numbers, and stay open here.
+    """
+
+    command: Sequence[str]
+    sockets: Sequence[socket.socket]
+
+
+class Display(Protocol):
+    """What a supervisor tells the person at the terminal."""
+
+    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
+        """A worker serves; `changed` is empty the first time."""
+
+    def failed(self, failure: Failure, changed: Sequence[str]) -> None:
+        """A worker could not start; the next change starts another."""
+
+    def died(self, code: int) -> None:
+        """A worker ended by itself; the next change starts another."""
+
+    def notice(self, text: str) -> None:
+        """Something worth a line."""
+
+
+class Supervisor:
+    """Runs one worker at a time until it is told to stop.
+
+    `prepare` is called before each start, since a change may have been one of the configuration; it raises
+    `LongwaveError` when there is nothing to start. `files` outside the root are watched as well.
+    """
+
+    def __init__(
+        self, root: Path, prepare: Callable[[], Start], display: Display, files: Iterable[Path] = ()
+    ) -> None:
+        self._root = root
+        self._prepare = prepare
+        self._display = display
+        self._files = files
+        self._events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._worker: Worker | None = None
+        self._changed: tuple[str, ...] = ()
+        self._began = 0.0
+
+    async def run(self) -> int:
+        """Serve until SIGINT, SIGTERM or SIGHUP; returns the exit code, 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._events.put_nowait, ("stop", None))
+        watcher = Watcher(self._root, self._notice_change, extra=self._files, notice=self._display.notice)
+        watching = asyncio.create_task(watcher.run())
+        watching.add_done_callback(self._watching_ended)
+        try:
+            self._start()
+            await self._serve()
+        finally:
+            watching.cancel()
+            await self._stop(GOING_AWAY)
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        return 0
+
+    async def _serve(self) -> None:
+        while True:
+            event, value = await self._events.get()
+            if event == "stop":
+                return
+            if event == "change":
+                self._changed = self._names({*value, *self._more_changes()})
+                await self._stop(SERVICE_RESTART)
+                self._start()
+            elif value[0] is not self._worker:
+                continue  # an older worker's last words
+            elif event == "message":
+                self._take(value[1])
+            elif event == "exit":
+                worker, self._worker = self._worker, None
+                if not worker.failed:
+                    self._display.died(value[1])
+
+    def _start(self) -> None:
+        self._began = time.perf_counter()
+        try:
+            start = self._prepare()
+        except LongwaveError as error:
+            self._display.failed(describe_failure(error, self._root), self._changed)
+        else:
+            self._worker = Worker(start, self._events)
+
+    async def _stop(self, code: int) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.stop(code)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        assert self._worker is not None
+        if message["kind"] == "ready":
+            self._display.ready(message, time.perf_counter() - self._began, self._changed)
+        elif message["kind"] == "failed":
+            self._worker.failed = True
+            self._display.failed(Failure(**message["failure"]), self._changed)
+
+    def _watching_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._display.notice(f"Changes are no longer noticed: {error!r}")
+
+    def _notice_change(self, files: frozenset[Path]) -> None:
+        self._events.put_nowait(("change", files))
+
+    def _more_changes(self) -> set[Path]:
+        """Take what else changed meanwhile out of the queue; everything else stays."""
+        others, files = [], set()
+        while not self._events.empty():
+            event, value = self._events.get_nowait()
+            if event == "change":
+                files |= value
+            else:
+                others.append((event, value))
+        for other in others:
+            self._events.put_nowait(other)
+        return files
+
+    def _names(self, files: Iterable[Path]) -> tuple[str, ...]:
+        root = self._root.resolve()
+        return tuple(sorted(str(f.relative_to(root)) if f.is_relative_to(root) else str(f) for f in files))
+
+
+class Worker:
+    """One worker process and the line to it; what happens goes into the supervisor's queue."""
+
+    def __init__(self, start: Start, events: asyncio.Queue[tuple[str, Any]]) -> None:
+        self.failed = False
+        self._events = events
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            command = [*start.command, str(theirs.fileno())]
+            inherited = [theirs.fileno(), *(sock.fileno() for sock in start.sockets)]
+            self._process = subprocess.Popen(command, pass_fds=inherited, cwd=os.getcwd())
+        self._line.setblocking(False)
+        self._listening = asyncio.create_task(self._listen())
+        self._waiting = asyncio.create_task(self._wait())
+
+    async def stop(self, code: int) -> None:
+        """End the process: in order within a limit, then at once."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            await loop.sock_sendall(self._line, json.dumps({"kind": "stop", "code": code}).encode() + b"\n")
+        await asyncio.wait([self._waiting], timeout=STOP_LIMIT)
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._waiting
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        held = b""
+        with contextlib.suppress(OSError):
+            while data := await loop.sock_recv(self._line, 65536):
+                *lines, held = (held + data).split(b"\n")
+                for line in lines:
+                    self._events.put_nowait(("message", (self, json.loads(line))))
+
+    async def _wait(self) -> None:
+        # In a thread, so that the end is noticed at once and nothing is polled.
+        code = await asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+        # Its last words come first; a process that it left behind may keep the line open.
+        await asyncio.wait([self._listening], timeout=0.1)
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
+        self._line.close()
+        self._events.put_nowait(("exit", (self, code)))

@@ -1,0 +1,124 @@
+"""Tells which files of a project changed: Python, TOML and `.env` files, and nothing that tools write."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+__all__ = ["IGNORED_FOLDERS", "Watcher", "is_ignored_folder", "is_watched"]
+
+IGNORED_FOLDERS = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv"})
+"""Folders that tools write; those whose names begin with a dot are ignored too."""
+SUFFIXES = (".py", ".toml")
+DEBOUNCE_MS = 200
+STEP_MS = 30
+"""Quiet time after which a burst of changes is told: an editor saves in several steps."""
+
+
+def is_ignored_folder(name: str) -> bool:
+    """Return whether nothing inside a folder of this name is looked at."""
+    return name.startswith(".") or name in IGNORED_FOLDERS
+
+
+def is_watched(path: Path, root: Path, extra: Iterable[Path] = ()) -> bool:
+    """Return whether a change to a file can change what is served."""
+    if path in extra:
+        return True
+    if not path.is_relative_to(root):
+        return False
+    *folders, name = path.relative_to(root).parts or ("",)
+    if any(is_ignored_folder(folder) for folder in folders):
+        return False
+    if name == ".env" or name.startswith(".env."):
+        return not folders
+    return name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+class Watcher:
+    """Watches a project folder and calls `changed` with the files of each burst, from the running loop.
+
+    The root itself is watched flat and its folders deep, so that a `.venv` or `node_modules` beside the code
+    costs nothing. `extra` are files elsewhere that count as well. `notice` is told when the system cannot
+    watch and the files are looked at in turn instead.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        changed: Callable[[frozenset[Path]], None],
+        *,
+        extra: Iterable[Path] = (),
+        notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        # Some systems tell real paths, whatever they were asked for.
+        self._root = root.resolve()
+        self._extra = frozenset(path.resolve() for path in extra)
+        self._changed = changed
+        self._notice = notice
+        self._polling: bool | None = None
+        self._later: dict[Path, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        flat = {self._root, *(path.parent for path in self._extra if path.parent.is_dir())}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(flat, recursive=False, group=group))
+            if folders := self._folders():
+                group.create_task(self._watch(folders, recursive=True, group=group))
+
+    def _folders(self) -> set[Path]:
+        with os.scandir(self._root) as entries:
+            return {
+                Path(entry.path) for entry in entries if entry.is_dir() and not is_ignored_folder(entry.name)
+            }
+
+    async def _watch(self, paths: set[Path], *, recursive: bool, group: asyncio.TaskGroup) -> None:
+        from watchfiles import Change, awatch
+
+        while True:
+            try:
+                async for changes in awatch(
+                    *paths,
+                    watch_filter=None,
+                    recursive=recursive,
+                    debounce=DEBOUNCE_MS,
+                    step=STEP_MS,
+                    force_polling=self._polling,
+                ):
+                    added = {Path(path) for change, path in changes if change is Change.added}
+                    if not recursive:
+                        self._watch_new(added, group)
+                    self._take({Path(path) for _, path in changes} | _files_in(added))
+            except OSError as error:
+                if self._polling:
+                    raise
+                self._polling = True
+                self._notice(
+                    f"The system cannot watch the files ({error}); they are looked at in turn instead."
+                )
+
+    def _watch_new(self, added: set[Path], group: asyncio.TaskGroup) -> None:
+        """Watch folders that came into the root; one of that name from before is another one now."""
+        for path in added:
+            if path.parent == self._root and not is_ignored_folder(path.name) and path.is_dir():
+                if path in self._later:
+                    self._later[path].cancel()
+                self._later[path] = group.create_task(self._watch({path}, recursive=True, group=group))
+
+    def _take(self, paths: set[Path]) -> None:
+        files = frozenset(path for path in paths if is_watched(path, self._root, self._extra))
+        if files:
+            self._changed(files)
+
+
+def _files_in(folders: set[Path]) -> set[Path]:
+    """Return the files of folders that were just made: they may be older than the watch on them."""
+    return {
+        Path(folder, name)
+        for added in folders
+        if not is_ignored_folder(added.name) and added.is_dir()
+        for folder, _, names in os.walk(added)
+        for name in names
+    }

@@ -1,0 +1,319 @@
+"""A connection that speaks HTTP/1.1: it reads requests, one after the other, and asks the application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import cast
+
+from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.core.handshake import check_upgrade, offered_protocols
+from longwave.core.http1 import Data, Head, parse_fields
+from longwave.core.http1_write import CONTINUE
+from longwave.errors import RequestError
+from longwave.server.answers import (
+    ABORTED,
+    BUSY,
+    DRAIN,
+    DRAINING,
+    GONE,
+    IDLE,
+    LINGERING,
+    READING,
+    AnsweringConnection,
+    failure,
+)
+from longwave.server.body import RequestBody
+from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, Transport
+from longwave.server.state import ERRORS, Worker
+
+__all__ = ["HttpConnection"]
+
+
+class HttpConnection(AnsweringConnection):
+    """One connection from its first byte to its end, or to its upgrade."""
+
+    __slots__ = ("_advancing", "_waiting")
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self._advancing = False
+        self._waiting = 0
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room for one connection more."""
+        worker = self.worker
+        self._transport = cast(Transport, transport)
+        self._refused = worker.admit(self, transport.get_extra_info)
+        self.take_transport(self._transport)
+        self._set_deadline(worker.timeouts.header)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+        state = self._state
+        if state >= LINGERING:
+            return
+        self.quiet = False
+        http = self._http
+        http.receive(data)
+        if state == IDLE:
+            if not self._in_head:
+                self._in_head = True
+                self._set_deadline(self.worker.timeouts.header)
+        elif self._body is None:
+            # Behind the request that is being answered. A head whose end is split between two reads is not
+            # counted; then the bytes are what bounds it.
+            limits = self.worker.limits
+            self._waiting += data.count(b"\r\n\r\n")
+            if self._waiting >= limits.pipeline or http.held > limits.request_line + limits.headers:
+                self.worker.passed("limits.pipeline")
+                self.hold(HOLD_WAITING)
+            return
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. A plain request still gets its answer, a stream is over."""
+        self._eof = True
+        link = self._link
+        if link is not None and link.is_open and link.left is None:
+            self.abort()
+            return False
+        self._advance()
+        # TLS has no half of a connection.
+        return self._state < LINGERING and self._transport.can_write_eof()
+
+    def resume_writing(self) -> None:
+        """The client takes what it was sent: the next request may be answered."""
+        super().resume_writing()
+        if self._state == IDLE and self._open:
+            self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: whoever works for it hears that."""
+        if self._refused:
+            self.worker.refused -= 1
+        super().connection_lost(exc)
+        self._state = GONE
+        self._stop_work(RequestError(400, ABORTED))
+        link, self._link = self._link, None
+        if link is not None:
+            link.lose()
+
+    # What the worker asks.
+
+    def check(self, now: float) -> None:
+        """Look at the time-outs."""
+        if self._transport.get_write_buffer_size() and self.stuck(now):
+            self.abort()
+            return
+        state = self._state
+        late = now >= self._deadline
+        if state == IDLE:
+            if late:
+                self._idle_too_long()
+        elif state == LINGERING:
+            if late and not self._transport.get_write_buffer_size():
+                self._transport.abort()
+        elif self._body is not None and (state == DRAINING or self._body.is_awaited) and not self._continue:
+            if not self.quiet:
+                self.quiet = True
+                self._deadline = now + (self.worker.timeouts.body or NEVER)
+            elif late:
+                self.worker.passed("timeouts.body")
+                self._reject(RequestError(408, "the request body did not come in time"))
+
+    def finish(self, code: int) -> None:
+        """End what is idle or an event stream at once; a request gets its answer first."""
+        link = self._link
+        if link is not None:
+            if link.is_events:
+                link.close(code)
+        elif self._state == IDLE and not self._http.held:
+            self._end(linger=False)
+
+    # What the body and the stream of the current request ask.
+
+    def body_wanted(self) -> None:
+        """Somebody reads the request body."""
+        if self._continue and self._state == BUSY:
+            self._continue = False
+            self.write_control(CONTINUE)
+        self.quiet = False
+        self.release(HOLD_BODY)
+        self._advance()
+
+    # Reading.
+
+    def _advance(self) -> None:
+        """Go as far as what was read allows, within this connection's share of a turn."""
+        if self._advancing:
+            return
+        self._advancing = True
+        worker = self.worker
+        left = worker.limits.messages_per_turn
+        until = 0.0
+        try:
+            while self._step():
+                left -= 1
+                if left & 15 == 15:
+                    moment = worker.clock()
+                    if not until:
+                        until = moment + worker.timeouts.turn
+                    elif moment > until:
+                        left = 0
+                if left <= 0:
+                    worker.passed("limits.messages_per_turn")
+                    self.hold(HOLD_TURN)
+                    worker.loop.call_soon(self._turn)
+                    break
+        except RequestError as error:
+            self._reject(error)
+        finally:
+            self._advancing = False
+            self.uncork()
+
+    def _turn(self) -> None:
+        self.release(HOLD_TURN)
+        self._advance()
+
+    def _readable(self) -> None:
+        if not self._eof:
+            self._transport.resume_reading()
+
+    def _relieved(self) -> None:
+        if self._link is not None:
+            self._link.relieved()
+
+    def _overflowed(self) -> None:
+        # EventSource comes back with its last id and gets what it missed.
+        if self._link is not None:
+            self._link.close(1013, "too slow")
+
+    def _step(self) -> bool:
+        """Do the next thing; return whether there may be another."""
+        state = self._state
+        if state == IDLE:
+            return self._next_request()
+        body = self._body
+        if body is None or not READING <= state <= DRAINING:
+            return False
+        if body.is_full and state != READING:
+            self.hold(HOLD_BODY)
+            return False
+        event = None if body.is_full else self._http.next_event()
+        if event is None:
+            if self._eof and not body.is_full:
+                raise RequestError(400, ABORTED)
+            if state == READING:
+                self._dispatch(body)
+                return True
+            return False
+        if isinstance(event, Data):
+            self._continue = False
+            if state != DRAINING:
+                body.feed(event.data)
+            else:
+                self._drained += len(event.data)
+                if self._drained > DRAIN:
+                    self._end(linger=True)
+        else:
+            self._body = None
+            body.end()
+            if state == READING:
+                self._dispatch(body)
+            elif state == DRAINING:
+                self._await_request()
+        return True
+
+    def _next_request(self) -> bool:
+        if self._flow is not None and self._flow.congested:
+            return False
+        head = self._http.next_event()
+        if head is None:
+            self._waiting = 0
+            self.release(HOLD_WAITING)
+            if self._eof:
+                if self._http.held:
+                    raise RequestError(400, ABORTED)
+                self._end(linger=False)
+            elif self.worker.stopping and not self._http.held:
+                self._end(linger=False)
+            return False
+        assert isinstance(head, Head)
+        self.worker.requests += 1
+        self._head = head
+        self._in_head = False
+        self._deadline = NEVER
+        self._state = READING
+        self._continue = head.expects_continue
+        if self._http.held and not head.has_body:
+            # Another request waits: the answers are written together, at the end of `_advance`.
+            self.cork()
+        if self._refused:
+            self._refuse(head)
+        elif head.has_body:
+            self._body = RequestBody(self, self.worker.loop)
+        else:
+            self._dispatch(None)
+        return True
+
+    # Asking the application, and answering.
+
+    def _dispatch(self, body: RequestBody | None) -> None:
+        """Give the request to the application; what no application needs to see is refused here."""
+        head = self._head
+        assert head is not None
+        if head.is_upgrade:
+            check_upgrade(head.method, head.http_version, head.headers)
+            offered_protocols(head.headers)
+        worker = self.worker
+        request = self._request = Request(
+            head.method,
+            head.target,
+            head.headers,
+            body,
+            http_version=head.http_version,
+            scheme=worker.scheme,
+            client=self._address(),
+            is_upgrade=head.is_upgrade,
+            raw=head.raw,
+            parse=parse_fields,
+        )
+        self._state = BUSY
+        self.quiet = False
+        try:
+            reply = worker.application.handle(request)
+        except Exception:
+            ERRORS.exception("the application failed")
+            reply = failure()
+        if isinstance(reply, (FullReply, StreamReply, UpgradeReply)):
+            self._answer(reply)
+        else:
+            self._task = worker.loop.create_task(self._wait(reply))
+
+    async def _wait(self, awaitable: Awaitable[Reply]) -> None:
+        try:
+            reply = await awaitable
+        except asyncio.CancelledError:
+            if self._state == BUSY and self._open:
+                # Not by us: somebody else cancelled the task, and the client still waits.
+                self._task = None
+                self._answer(failure())
+                self._advance()
+            raise
+        except Exception:
+            ERRORS.exception("the application failed")
+            reply = failure()
+        self._task = None
+        self._answer(reply)
+        self._advance()
+
+    def _idle_too_long(self) -> None:
+        if self._in_head:
+            self.worker.passed("timeouts.header")
+            self._reject(RequestError(408, "the request did not come in time"))
+        else:
+            self.worker.passed("timeouts.keep_alive")
+            self._end(linger=False)

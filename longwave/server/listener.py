@@ -1,0 +1,219 @@
+"""Listening sockets: TCP, Unix, or one that was inherited; and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from longwave.errors import ConfigError
+
+__all__ = ["Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_socket"]
+
+BACKLOG = 2048
+"""Connections that the kernel keeps until they are accepted. uvicorn: 2048."""
+TCP_USER_TIMEOUT = 18
+"""Of Linux, in milliseconds; `socket.TCP_USER_TIMEOUT` is missing on other systems."""
+
+
+def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[socket.socket]:
+    """Return bound sockets for all addresses of a host name; `ConfigError` says what is in the way.
+
+    `unacknowledged` is how long the kernel waits for a client that vanished, or takes nothing, before it
+    cuts the connection; accepted sockets inherit it (Linux).
+    """
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+        )
+    except socket.gaierror as error:
+        raise ConfigError(
+            f"the host {host!r} cannot be found: {error.strerror}; set another --host"
+        ) from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            if sockets and port == 0:
+                # All addresses of the host get the one port that the system chose for the first.
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            sockets.append(_bind_tcp(int(family), address, unacknowledged))
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise ConfigError(_why_not(error, host, port)) from None
+    return sockets
+
+
+def unix_socket(path: str, mode: int = 0o666) -> socket.socket:
+    """Return a socket bound to a path; a socket file that nobody listens to any more is removed first."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        bound.bind(path)
+        os.chmod(path, mode)
+        bound.setblocking(False)
+    except (OSError, ConfigError) as error:
+        bound.close()
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"cannot listen on the Unix socket {path!r}: {error.strerror}") from None
+    return bound
+
+
+def inherited_socket(fd: int) -> socket.socket:
+    """Return the socket of a file descriptor that another program opened (systemd, a supervisor)."""
+    try:
+        inherited = socket.socket(fileno=fd)
+        inherited.setblocking(False)
+    except OSError as error:
+        raise ConfigError(f"the file descriptor {fd} is no socket: {error.strerror}") from None
+    return inherited
+
+
+def tls_context(certfile: str, keyfile: str | None, password: str | None) -> ssl.SSLContext:
+    """Return the context of a TLS server that speaks HTTP/1.1 only."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certfile, keyfile, password)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the certificate {certfile!r} and key {(keyfile or certfile)!r} cannot be used: {error}"
+        ) from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Listener:
+    """Accepts connections on bound sockets, and can stop that for a while.
+
+    While it is paused the kernel goes on to queue connections: the loop is given a duplicate of each
+    socket, and only the duplicate is closed.
+    """
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        factory: Callable[[], asyncio.Protocol],
+        *,
+        tls: ssl.SSLContext | None = None,
+        handshake: float = 10.0,
+        shutdown: float = 5.0,
+        path: str | None = None,
+    ) -> None:
+        self._sockets = sockets
+        self._factory = factory
+        self._servers: list[asyncio.AbstractServer] = []
+        self._path = path
+        self._inode = os.stat(path).st_ino if path is not None else 0
+        self._closed = False
+        self._options: dict[str, Any] = {}
+        if tls is not None:
+            self._options = {
+                "ssl": tls,
+                "ssl_handshake_timeout": handshake or None,
+                "ssl_shutdown_timeout": shutdown or None,
+            }
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as people write it: `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`."""
+        return [_shown(bound) for bound in self._sockets]
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether connections are not accepted at the moment."""
+        return not self._servers
+
+    async def start(self) -> None:
+        """Accept, for the first time or again."""
+        loop = asyncio.get_running_loop()
+        for bound in self._sockets:
+            own = bound.dup()
+            make: Any = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
+            server = await make(self._factory, sock=own, backlog=BACKLOG, **self._options)
+            if self._closed:
+                server.close()
+            else:
+                self._servers.append(server)
+
+    def pause(self) -> None:
+        """Accept nothing until `start`."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+
+    def close(self) -> None:
+        """Give the sockets up for good."""
+        self._closed = True
+        self.pause()
+        for bound in self._sockets:
+            bound.close()
+        self._sockets = []
+        if self._path is not None:
+            # Another server may have put its own socket there meanwhile.
+            with suppress(OSError):
+                if os.stat(self._path).st_ino == self._inode:
+                    os.unlink(self._path)
+            self._path = None
+
+
+def _bind_tcp(family: int, address: object, unacknowledged: float) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Each family has a socket of its own.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if unacknowledged and hasattr(socket, "TCP_USER_TIMEOUT"):
+            bound.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(unacknowledged * 1000))
+        bound.bind(address)  # type: ignore[arg-type]
+        # Two servers can be bound to one port; that it is taken shows only here.
+        bound.listen(BACKLOG)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host!r} is taken; stop the program that has it, or set another --port"
+    if error.errno == errno.EACCES:
+        return (
+            f"port {port} is not allowed for this user; ports below 1024 need a privilege, set another --port"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"the address {host!r} is not one of this machine; set another --host"
+    return f"cannot listen on {host!r}, port {port}: {error.strerror}"
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"{path!r} exists and is no socket; name another path for the Unix socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise ConfigError(f"another server listens on the Unix socket {path!r}; stop it or name another path")
+
+
+def _shown(bound: socket.socket) -> str:
+    name = bound.getsockname()
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if bound.family == socket.AF_INET6 else name[0]
+    return f"{host}:{name[1]}"

@@ -1,0 +1,393 @@
+"""An upgraded connection: the `Link` of a WebSocket session, its messages, pings, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from longwave.contract import Link, Session
+from longwave.core.frames import WS, WsWire, encode_close, encode_close_answer, encode_ping, encode_pong
+from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
+from longwave.errors import ProtocolError
+from longwave.server.connection import HOLD_APP, HOLD_SLOW, HOLD_TURN, NEVER, Connection, Flow, Transport
+from longwave.server.state import ERRORS, Worker
+from longwave.types import SlowPolicy
+
+__all__ = ["WebSocketConnection"]
+
+OPEN: Final = 0
+CLOSING: Final = 1
+"""Our close frame is sent; the client's is waited for, messages are thrown away."""
+LINGERING: Final = 2
+"""Both have closed, or the client broke the protocol: only the end of the connection is waited for."""
+GONE: Final = 3
+
+_LIMIT_OF_CODE = {1008: "limits.fragments", 1009: "limits.message"}
+
+
+class WebSocketConnection(Connection):
+    """One WebSocket; made by the HTTP connection at the upgrade, whose transport it takes over.
+
+    `quiet` is false when bytes came since the last sweep. `_direct` is the hot path of reading: open, and
+    nothing forbids to hand over a message. `_told` is the code and reason that the session will hear.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_deadline",
+        "_direct",
+        "_pinged",
+        "_session",
+        "_slow_policy",
+        "_state",
+        "_told",
+        "_unfinished",
+        "_ws",
+    )
+
+    wire: WsWire = WS
+
+    def __init__(self, worker: Worker, session: Session, policy: SlowPolicy) -> None:
+        super().__init__(worker)
+        limits = worker.limits
+        self._session = session
+        self._slow_policy = policy
+        self._ws = WebSocket(limits.message, limits.fragments)
+        self._state = OPEN
+        self._told: tuple[int, str] | None = None
+        self._unfinished = 0
+        self._pinged = False
+        self._deadline = NEVER
+        self._bucket = Bucket(limits.message_rate, worker.clock()) if limits.message_rate else None
+        self._direct = self._bucket is None
+
+    def take_over(self, transport: Transport, head: bytes, rest: bytes) -> None:
+        """Begin: the head of the answer is written, then the session hears of it, then what came early."""
+        self.take_transport(transport)
+        self.cork()
+        self.write_control(head)
+        try:
+            self._session.opened(self)
+        except Exception as error:
+            self._failed(error)
+        self.uncork()
+        if rest:
+            self.data_received(rest)
+
+    # The link.
+
+    def ping(self, data: bytes = b"") -> None:
+        """Send a ping; `ValueError` above 125 bytes."""
+        frame = encode_ping(data)
+        if self._state == OPEN and self.buffered < self.worker.limits.outgoing:
+            self.write_control(frame)
+
+    def pause(self) -> None:
+        """Hand over no further message until `resume`."""
+        if self._state == OPEN:
+            self._direct = False
+            self.hold(HOLD_APP)
+
+    def resume(self) -> None:
+        """Take back `pause`; what came meanwhile is handed over in the next turn of the loop."""
+        self.release(HOLD_APP)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame and give the client `timeouts.close` to answer; `ValueError` for bad values.
+
+        No message is handed over from now on. The session hears this code when it is over.
+        """
+        frame = encode_close(code, reason)
+        if self._state != OPEN:
+            return
+        self._state = CLOSING
+        self._open = self._ready = self._direct = False
+        self._told = (code, reason)
+        self._deadline = self.worker.now + self.worker.period + self.worker.timeouts.close
+        self.write_control(frame)
+        if self._flow is not None:
+            self._flow.wake(-1)
+        # Whatever kept us from reading: now it is only for the client's close frame.
+        self.release(HOLD_APP | HOLD_SLOW)
+
+    # What the transport tells.
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the usual read is one whole small message."""
+        self.quiet = False
+        if self._direct:
+            try:
+                message = self._ws.receive_one(data)
+                if message is not None:
+                    self.worker.messages += 1
+                    self._session.received(message, message.__class__ is str)
+                    return
+            except Exception as error:
+                self._failed(error)
+                return
+        self._receive(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more: it is gone, whatever it still wants to hear."""
+        if self._state != GONE:
+            self._state = LINGERING
+            self._direct = False
+            self._deadline = self.worker.now + self.worker.period + self.worker.timeouts.close
+            self._shut()
+            self._end(1006, "")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone; the session hears it, unless it did already."""
+        super().connection_lost(exc)
+        self._direct = False
+        self._set_unfinished(0)
+        self._end(1006, "")
+        self._state = GONE
+
+    # What the worker asks.
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes that are held for a message that is not whole."""
+        return self._unfinished
+
+    def too_big(self) -> None:
+        """Close with 1009: the unfinished messages of all take too much."""
+        self._fail(1009, "too many unfinished messages")
+
+    def finish(self, code: int) -> None:
+        """Close because the worker stops."""
+        self.close(code)
+
+    def check(self, now: float) -> None:
+        """Ping after silence, cut after silence upon a ping, cut what does not end."""
+        if self._state == OPEN:
+            if not self.quiet:
+                self.quiet = True
+                self._pinged = False
+                self._deadline = now + (self.worker.timeouts.ping or NEVER)
+            slow = self._flow is not None and self._flow.congested
+            if slow or self._holds:
+                # We do not read it: its silence says nothing. But it has to take what waits for it.
+                self.quiet = False
+                if slow and self.stuck(now):
+                    self.abort()
+            elif now >= self._deadline - self.worker.period / 2:
+                self._silent(now)
+        elif now >= self._deadline:
+            self.worker.passed("timeouts.close")
+            self.abort()
+
+    def _silent(self, now: float) -> None:
+        worker = self.worker
+        if self._pinged:
+            worker.passed("timeouts.pong")
+            self.abort()
+        elif worker.pings:
+            worker.pings -= 1
+            self._pinged = True
+            self._deadline = now + (worker.timeouts.pong or NEVER)
+            self.write_control(b"\x89\x00")
+
+    # Reading.
+
+    def _receive(self, data: bytes) -> None:
+        """Take bytes of any kind: several messages, parts of one, control frames."""
+        ws = self._ws
+        events = ws.receive(data)
+        if self._holds:
+            return
+        self.cork()
+        try:
+            self._hand_over(events)
+        except Exception as error:
+            self._failed(error)
+        self.uncork()
+        self._set_unfinished(0 if self._holds else ws.held)
+
+    def _hand_over(self, events: Iterator[Event]) -> None:
+        """Tell the session of each message, until something forbids more or its share of time is used."""
+        worker = self.worker
+        session = self._session
+        left = worker.limits.messages_per_turn
+        until = 0.0
+        for event in events:
+            if isinstance(event, Close):
+                self._closed_by_client(event)
+            elif self._state != OPEN:
+                pass  # after a close frame of ours
+            elif self._bucket is not None and not self._bucket.take(worker.clock()):
+                worker.passed("limits.message_rate")
+                self.close(1008, "too many messages")
+            elif isinstance(event, (Text, Binary)):
+                worker.messages += 1
+                session.received(event.data, isinstance(event, Text))
+            elif isinstance(event, Ping):
+                self.write_control(encode_pong(event.data))
+                session.pinged(event.data)
+            else:
+                session.ponged(event.data)
+            if self._holds:
+                return
+            left -= 1
+            # The clock is read after the first message, which may have been a long one, and then rarely.
+            if left & 15 == 15:
+                moment = worker.clock()
+                if not until:
+                    until = moment + worker.timeouts.turn
+                elif moment > until:
+                    left = 0
+            if left <= 0:
+                worker.passed("limits.messages_per_turn")
+                self._yield_turn()
+                return
+
+    def _yield_turn(self) -> None:
+        self._direct = False
+        self.hold(HOLD_TURN)
+        self.worker.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._holds &= ~HOLD_TURN
+        if not self._holds and self._state != GONE:
+            self._receive(b"")
+            if not self._holds:
+                self._read_on()
+
+    def _readable(self) -> None:
+        # What is held has its own turn of the loop: `resume` may be called from inside a hook.
+        if self._ws.held:
+            self._yield_turn()
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._direct = self._state == OPEN and self._bucket is None
+        self._transport.resume_reading()
+
+    # The end.
+
+    def _closed_by_client(self, close: Close) -> None:
+        if self._state == OPEN:
+            self._state = CLOSING
+            self.flush_all()
+            self._transport.write(encode_close_answer(close.code))
+            self._told = (close.code, close.reason)
+        self._linger()
+        self._end(close.code, close.reason)
+
+    def _failed(self, error: Exception) -> None:
+        """Turn an exception into a close code: the one place where that is done."""
+        if isinstance(error, ProtocolError):
+            name = _LIMIT_OF_CODE.get(error.code)
+            if name is not None:
+                self.worker.passed(name)
+            self._fail(error.code, error.reason)
+        else:
+            self.worker.errors += 1
+            ERRORS.error("a WebSocket session failed; it is closed with 1011", exc_info=error)
+            self._fail(1011, "internal error")
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7): a close frame, and nothing is read any more."""
+        if self._state == OPEN:
+            self._state = CLOSING
+            self.flush_all()
+            self._transport.write(encode_close(code, reason))
+            self._told = (code, reason)
+        self._linger()
+        self._end(code, reason)
+
+    def _linger(self) -> None:
+        if self._state == CLOSING:
+            self._state = LINGERING
+            self._direct = False
+            self._ws = _CLOSED
+            self._set_unfinished(0)
+            self._deadline = self.worker.now + self.worker.period + self.worker.timeouts.close
+            self.flush_all()
+            self._shut()
+            self.release(HOLD_APP | HOLD_SLOW)
+            self.linger()
+
+    def _end(self, code: int, reason: str) -> None:
+        """Tell the session, once."""
+        session, self._session = self._session, _NOBODY
+        code, reason = self._told or (code, reason)
+        try:
+            session.closed(code, reason)
+        except Exception:
+            self.worker.errors += 1
+            ERRORS.exception("a session failed in closed()")
+
+    def _set_unfinished(self, size: int) -> None:
+        if size != self._unfinished:
+            change = size - self._unfinished
+            self._unfinished = size
+            self.worker.hold_unfinished(change)
+
+    def _policy(self) -> SlowPolicy:
+        return self._slow_policy
+
+    def _filled(self, flow: Flow) -> None:
+        flow.full = True
+        if self._state == OPEN:
+            self._direct = False
+            self.hold(HOLD_SLOW)
+
+    def _overflowed(self) -> None:
+        self.close(1013, "too slow")
+
+    def _relieved(self) -> None:
+        self._session.drained()
+
+
+class Bucket:
+    """A token bucket: `rate` messages a second, and as many at once."""
+
+    __slots__ = ("_rate", "_since", "_tokens")
+
+    def __init__(self, rate: int, now: float) -> None:
+        self._rate = rate
+        self._tokens = float(rate)
+        self._since = now
+
+    def take(self, now: float) -> bool:
+        """Take one token; False when there is none."""
+        self._tokens = min(float(self._rate), self._tokens + (now - self._since) * self._rate)
+        self._since = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class _Nobody:
+    """Stands in for the session after it heard `closed`, so that nothing needs to ask for one."""
+
+    __slots__ = ()
+
+    def opened(self, link: Link) -> None:
+        """Do nothing."""
+
+    def received(self, data: str | bytes, is_text: bool) -> None:
+        """Do nothing."""
+
+    def pinged(self, data: bytes) -> None:
+        """Do nothing."""
+
+    def ponged(self, data: bytes) -> None:
+        """Do nothing."""
+
+    def drained(self) -> None:
+        """Do nothing."""
+
+    def closed(self, code: int, reason: str) -> None:
+        """Do nothing."""
+
+
+_NOBODY: Session = _Nobody()
+# Stands in for the reader of a connection that is not read any more, and frees what that one held.
+_CLOSED = WebSocket()
+_CLOSED.closed = True

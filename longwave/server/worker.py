@@ -1,0 +1,317 @@
+"""A server in one process: it listens, serves, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import resource
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from longwave.contract import Application
+from longwave.limits import Limits, Timeouts
+from longwave.server.connection import Connection
+from longwave.server.http import HttpConnection
+from longwave.server.listener import Listener, inherited_socket, tcp_sockets, tls_context, unix_socket
+from longwave.server.state import ERRORS, Worker
+
+__all__ = ["Server", "ServerOptions", "run"]
+
+RESERVED = 100
+"""File descriptors of a worker that are not for connections."""
+BEYOND = 100
+"""Connections that are accepted beyond the limit, to be told so."""
+BATCHES = 50
+"""Parts in which WebSockets and streams are ended, so that not all of them come back at once."""
+PAUSE = (0.005, 0.035)
+"""Seconds between two of them, at random."""
+FOR_HOOKS = 0.2
+"""Part of `timeouts.shutdown` that is kept for the application's own end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where to listen, and how. `uds` (a path) and `fd` (an open socket) replace host and port."""
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    uds: str | None = None
+    fd: int | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_keyfile_password: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    access_log: bool = False
+
+
+class Server:
+    """Serves one application in the running loop.
+
+    The context of the task that calls `start` is the one that handlers begin with.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        options: ServerOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.application = application
+        self.options = options or ServerOptions()
+        self._clock = clock
+        self._worker: Worker | None = None
+        self._listener: Listener | None = None
+        self._ended: asyncio.Event | None = None
+        self._cut = False
+        self._hooks: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as people write it; empty before `start` and after `stop`."""
+        return [] if self._listener is None else self._listener.addresses
+
+    @property
+    def port(self) -> int:
+        """The port of the first address, which the system chose where the option is 0; 0 if there is none."""
+        addresses = [address for address in self.addresses if not address.startswith("unix:")]
+        return int(addresses[0].rsplit(":", 1)[1]) if addresses else 0
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._worker is not None and not self._worker.stopping
+
+    def stats(self) -> dict[str, int]:
+        """Return the counters; empty before `start`."""
+        return {} if self._worker is None else self._worker.stats()
+
+    async def start(self) -> None:
+        """Bind, start the application, then accept.
+
+        Raises `ConfigError` where it cannot listen, and whatever the application's `startup` raises.
+        """
+        options = self.options
+        tls = None
+        if options.ssl_certfile is not None:
+            tls = tls_context(options.ssl_certfile, options.ssl_keyfile, options.ssl_keyfile_password)
+        sockets = _bind(options)
+        try:
+            await self.application.startup()
+        except BaseException:
+            for bound in sockets:
+                bound.close()
+            raise
+        await self._listen(sockets, tls)
+
+    async def _listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        options = self.options
+        worker = self._worker = Worker(
+            self.application,
+            options.limits,
+            options.timeouts,
+            asyncio.get_running_loop(),
+            clock=self._clock,
+            access_log=options.access_log,
+            secure=tls is not None,
+        )
+        if not options.limits.connections:
+            worker.room = max(1, _file_limit() - RESERVED)
+        worker.changed = self._count
+        self._listener = Listener(
+            sockets,
+            lambda: HttpConnection(worker),
+            tls=tls,
+            handshake=options.timeouts.header,
+            shutdown=options.timeouts.close,
+            path=options.uds,
+        )
+        worker.start()
+        await self._listener.start()
+
+    async def stop(self, grace: float | None = None, code: int = 1001) -> None:
+        """Stop in order within `grace` seconds (`timeouts.shutdown`), then cut; a second call cuts at once.
+
+        Nothing is accepted any more, requests get their answers, WebSockets are closed with `code`, event
+        streams end, the application's `shutdown` runs.
+        """
+        worker = self._worker
+        if worker is None:
+            return
+        if worker.stopping:
+            self.abort()
+            if self._ended is not None:
+                await self._ended.wait()
+            return
+        worker.stopping = True
+        ended = self._ended = asyncio.Event()
+        limit = self.options.timeouts.shutdown if grace is None else grace
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit
+        if self._listener is not None:
+            self._listener.close()
+        try:
+            await self._finish_all(worker, code, until - limit * FOR_HOOKS)
+            await self._cut_all(worker)
+            self._hooks = loop.create_task(self.application.shutdown())
+            if self._cut:
+                self._hooks.cancel()
+            _, late = await asyncio.wait({self._hooks}, timeout=max(0.0, until - loop.time()))
+            if late:
+                worker.passed("timeouts.shutdown")
+                self._hooks.cancel()
+            try:
+                await self._hooks
+            except asyncio.CancelledError:
+                ERRORS.warning("the application was cut before its shutdown was complete")
+            except Exception:
+                ERRORS.exception("the application's shutdown failed")
+        finally:
+            worker.stop()
+            ended.set()
+
+    def abort(self) -> None:
+        """Cut everything at once."""
+        self._cut = True
+        worker = self._worker
+        if worker is not None:
+            worker.stopping = True
+            for connection in list(worker.connections):
+                connection.abort()
+        if self._listener is not None:
+            self._listener.close()
+        if self._hooks is not None:
+            self._hooks.cancel()
+
+    async def serve_until_signal(self) -> None:
+        """Serve until SIGTERM or SIGINT, then stop in order; a second signal cuts."""
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+
+        def on_signal() -> None:
+            if asked.is_set():
+                self.abort()
+            asked.set()
+
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, on_signal)
+        try:
+            if not self.is_serving:
+                await self.start()
+            await asked.wait()
+            await self.stop()
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    async def _finish_all(self, worker: Worker, code: int, until: float) -> None:
+        """Ask every connection to end, a part of them at a time, and wait until all have."""
+        loop = asyncio.get_running_loop()
+        waiting = list(worker.connections)
+        size = max(100, len(waiting) // BATCHES + 1)
+        for start in range(0, len(waiting), size):
+            for connection in waiting[start : start + size]:
+                if connection in worker.connections:
+                    connection.finish(code)
+            if self._cut or loop.time() >= until:
+                return
+            await asyncio.sleep(random.uniform(*PAUSE))
+        # What was upgraded meanwhile has not heard of it.
+        asked: set[Connection] = set(waiting)
+        while worker.connections and not self._cut and loop.time() < until:
+            for connection in list(worker.connections):
+                if connection not in asked:
+                    asked.add(connection)
+                    connection.finish(code)
+            await asyncio.sleep(0.01)
+
+    async def _cut_all(self, worker: Worker) -> None:
+        if worker.connections and not self._cut:
+            worker.passed("timeouts.shutdown")
+        for connection in list(worker.connections):
+            connection.abort()
+        # Each hears that it is lost in the next turn of the loop, or in the one after it.
+        for _ in range(10):
+            if not worker.connections:
+                break
+            await asyncio.sleep(0)
+
+    def _count(self) -> None:
+        """Stop accepting at the limit and what may be beyond it, and begin again below."""
+        worker, listener = self._worker, self._listener
+        if worker is None or listener is None or worker.stopping:
+            return
+        count = len(worker.connections)
+        beyond = BEYOND if self.options.limits.connections else BEYOND // 2
+        if count >= worker.room + beyond:
+            if not listener.is_paused:
+                listener.pause()
+        elif listener.is_paused and self._resuming is None:
+            self._resuming = worker.loop.create_task(self._resume(listener))
+
+    async def _resume(self, listener: Listener) -> None:
+        try:
+            if listener.is_paused:
+                await listener.start()
+        finally:
+            self._resuming = None
+
+
+def run(application: Application, options: ServerOptions | None = None) -> int:
+    """Serve until a signal; return the exit code. Uses uvloop where it is installed."""
+    _raise_file_limit()
+
+    async def main() -> None:
+        server = Server(application, options)
+        await server.start()
+        # What exists now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
+        await server.serve_until_signal()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform != "win32":
+        with suppress(ImportError):
+            import uvloop
+
+            factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+            return factory
+    return None
+
+
+def _bind(options: ServerOptions) -> list[socket.socket]:
+    if options.fd is not None:
+        return [inherited_socket(options.fd)]
+    if options.uds is not None:
+        return [unix_socket(options.uds)]
+    return tcp_sockets(options.host, options.port, unacknowledged=options.timeouts.response)
+
+
+def _file_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS refuses "unlimited".
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,1 @@
+"""Conformance tables, which import nothing of Longwave, and what runs them."""
