@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +18,7 @@ from longwave.app.hooks import WebSocketHandler
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
 from longwave.asgi import AsgiApp
+from longwave.backplane.siblings import Claim
 from longwave.config import Settings, load_settings, settings_from_values
 from longwave.contract import FullReply, Reply, StreamReply
 from longwave.errors import HTTPError, RouteError
@@ -27,6 +29,8 @@ from longwave.routing.table import parse_route_key
 from longwave.web.static import StaticFiles, StaticReply
 
 __all__ = ["App", "Problem", "create_app"]
+
+error_log = logging.getLogger("longwave.error")
 
 SERVER = Path("src") / "server"
 
@@ -49,6 +53,7 @@ class App(base.App):
         self.problems: list[Problem] = options.pop("problems", [])
         super().__init__(routes, **options)
         self._asgi = AsgiApp(self, self.limits, self.timeouts)
+        self._claim = Claim(self.settings.root) if self.loader is not None and not self.dev else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope (ASGI 3.0)."""
@@ -57,6 +62,22 @@ class App(base.App):
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start and stop the app within the lifespan of the application that it is mounted in."""
         return self._asgi.lifespan()
+
+    async def startup(self) -> None:
+        """Start as `app.App` does; warn when another process serves the same project and shares nothing."""
+        if self._claim is not None and self._backplane is None and not self._claim.take():
+            error_log.warning(
+                "another process serves %s on this machine: the two do not share publications. "
+                "Run one process, or give create_app() a backplane",
+                self.settings.root,
+            )
+        await super().startup()
+
+    async def shutdown(self) -> None:
+        """Stop as `app.App` does."""
+        await super().shutdown()
+        if self._claim is not None:
+            self._claim.release()
 
 
 def create_app(
@@ -111,6 +132,7 @@ def create_app(
         timeouts=settings.timeouts,
         websocket=settings.features.websocket,
         origins=settings.security.origins,
+        trusted_proxies=settings.security.forwarded_allow_ips,
         dev=dev,
         backplane=backplane,
         on_error=on_error,
@@ -125,20 +147,21 @@ def _load_routes(loader: Loader, folder: Path, dev: bool) -> tuple[list[Route], 
     routes: list[Route] = []
     problems: list[Problem] = []
     for file in scan(folder / "routes", mode="dev" if dev else "prod"):
+        source = str(SERVER / "routes" / file.name)
         try:
             module = loader.load(file.path)
-            routes.append(route_of_module(module, file.pattern, file.method, file.name, watch=dev))
+            routes.append(route_of_module(module, file.pattern, file.method, source, watch=dev))
         except (RouteError, ModuleFailure) as error:
             if not dev:
                 raise
-            problems.append(Problem(file.name, file.pattern, error))
-            routes.append(_broken_route(file, error))
+            problems.append(Problem(source, file.pattern, error))
+            routes.append(_broken_route(file, source, error))
     return routes, problems
 
 
-def _broken_route(file: RouteFile, error: Exception) -> Route:
+def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     """Return a route that shows why its file cannot be loaded, to HTTP and to upgrades."""
-    route = Route(file.pattern, file.name)
+    route = Route(file.pattern, source)
 
     def show(event: Event) -> Any:
         raise HTTPError(500, str(error)) from error

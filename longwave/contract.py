@@ -100,10 +100,21 @@ class Request:
                 return value
         return None
 
+    def replace_header(self, name: bytes, value: bytes) -> None:
+        """Let a field have another value, also when the head is parsed again."""
+        parse, headers = self._parse, self.headers
+        self._headers = _replaced(headers, name, value)
+        if parse is not None:
+            self._parse = lambda raw: _replaced(parse(raw), name, value)
+
     def release(self) -> None:
         """Drop the parsed fields where they can be parsed again from the raw head."""
         if self._parse is not None:
             self._headers = None
+
+
+def _replaced(headers: Fields, name: bytes, value: bytes) -> Fields:
+    return [(key, value if key == name else old) for key, old in headers]
 
 
 class Link(Protocol):

@@ -72,4 +72,4 @@ def undocumented(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, na
     if not docstring:
         return [f"{name} has no docstring"]
     first = docstring.splitlines()[0]
-    return [f"{name}: first line of {len(first)} characters"] if len(first) > 110 else []
+    return [f"{name}: first line of {len(first)} characters"] if len(first) > 80 else []

@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "web": LEAVES | {"contract", "core", "app"},
     "server": LEAVES | {"contract", "core"},
     "asgi": LEAVES | {"contract", "core"},
-    "assemble": LEAVES | {"contract", "core", "hub", "routing", "config", "app", "web", "asgi"},
+    "assemble": LEAVES | {"backplane", "contract", "core", "hub", "routing", "config", "app", "web", "asgi"},
     "dev": LEAVES | {"contract", "routing", "config", "app", "web", "server", "assemble"},
     "testing": LEAVES
     | {"contract", "core", "hub", "app", "asgi", "config", "assemble", "server", "backplane"},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import shutil
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = ["TOOLS", "Tool", "chromium", "node"]
@@ -19,20 +22,26 @@ class Tool:
     package: str
 
 
+@functools.cache
 def chromium() -> str | None:
     """Return the path of a Chromium, where one is installed and can be driven."""
     if importlib.util.find_spec("playwright") is None:
         return None
-    return _first("chromium", "chromium-browser", "google-chrome")
+    return next(filter(_runs, _installed("chromium", "chromium-browser", "google-chrome")), None)
 
 
 def node() -> str | None:
     """Return the path of Node.js, where it is installed."""
-    return _first("node", "nodejs")
+    return next(_installed("node", "nodejs"), None)
 
 
-def _first(*names: str) -> str | None:
-    return next((path for path in map(shutil.which, names) if path), None)
+def _installed(*names: str) -> Iterator[str]:
+    return (path for path in map(shutil.which, names) if path)
+
+
+def _runs(path: str) -> bool:
+    # Ubuntu's chromium is a script that asks for a snap.
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
 TOOLS = (

@@ -19,6 +19,7 @@ from longwave.app.route import WEBSOCKET, Route
 from longwave.app.runtime import Clock, Runtime
 from longwave.app.values import encode_value
 from longwave.contract import FullReply, Reply, Request
+from longwave.core.forwarded import TrustedProxies
 from longwave.core.paths import decode_path
 from longwave.errors import HTTPError, RequestError
 from longwave.hub.drivers import Backplane
@@ -57,6 +58,7 @@ class App:
         timeouts: Timeouts | None = None,
         websocket: bool = True,
         origins: Sequence[str] = (),
+        trusted_proxies: Sequence[str] = (),
         dev: bool = False,
         backplane: Backplane | None = None,
         on_error: Callable[[BaseException, str], None] | None = None,
@@ -66,6 +68,7 @@ class App:
         self.timeouts = timeouts or Timeouts()
         self.websocket = websocket
         self.origins = tuple(origins)
+        self._proxies = TrustedProxies(trusted_proxies)
         self.dev = dev
         self.node = str(uuid4())
         self.state: dict[str, Any] = {}
@@ -97,9 +100,9 @@ class App:
         if of is not None:
             namespace = self.namespace_of(of)
         if runtime.is_here():
-            runtime.hub.publish(topic, payload, is_text, namespace)
+            runtime.publish(topic, payload, is_text, namespace)
         else:
-            runtime.from_thread(runtime.hub.publish, topic, payload, is_text, namespace)
+            runtime.from_thread(runtime.publish, topic, payload, is_text, namespace)
 
     def use_hooks(self, handler: WebSocketHandler) -> None:
         """Run the hooks of a handler before those of every route; for plugins."""
@@ -169,6 +172,8 @@ class App:
     def handle(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answer a request: at once where nothing has to be waited for, else by a future."""
         current.set(self)
+        if self._proxies:
+            self._believe(request)
         try:
             path, query = decode_path(request.target)
         except RequestError as error:
@@ -179,6 +184,16 @@ class App:
             refusal = HTTPError(503, "the server is starting or stopping", headers={"retry-after": "1"})
             return encode_reply(None, refusal, self.dev)
         return self._dispatcher.handle(Event(self, request, path, query))
+
+    def _believe(self, request: Request) -> None:
+        """Take over what a trusted proxy says of its client."""
+        said = self._proxies.read(request.client, request.headers)
+        if said is None:
+            return
+        request.client = said.client or request.client
+        request.scheme = said.scheme or request.scheme
+        if said.host is not None:
+            request.replace_header(b"host", said.host)
 
     async def startup(self) -> None:
         """Start the hub, connect the backplane, run the plugins; raises what a plugin raises."""

@@ -20,7 +20,7 @@ from longwave.app.event_stream import (
     pump,
 )
 from longwave.app.handlers import Middleware
-from longwave.app.response import Response, error_response, to_response
+from longwave.app.response import PassedResponse, Response, error_response, to_response
 from longwave.app.route import WEBSOCKET, Route
 from longwave.app.upgrade import accept_upgrade
 from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply
@@ -113,9 +113,8 @@ class Dispatcher:
         async def run_next() -> Any:
             # A second call gives the first one's response.
             if not downstream:
-                downstream.append(asyncio.ensure_future(self._chain(event, index + 1)))
-            value = await downstream[0]
-            return value if isinstance(value, (EventStream, UpgradeReply)) else self._respond(event, value)
+                downstream.append(asyncio.ensure_future(self._downstream(event, index + 1)))
+            return await downstream[0]
 
         try:
             value = middleware(event, run_next)
@@ -125,6 +124,15 @@ class Dispatcher:
         finally:
             for future in downstream:
                 future.cancel()
+
+    async def _downstream(self, event: Event, index: int) -> Any:
+        """Return what comes after a middleware as something that has headers."""
+        value = await self._chain(event, index)
+        if isinstance(value, EventStream):
+            value = self._reply(event, value)
+        if isinstance(value, (FullReply, StreamReply, UpgradeReply)):
+            return PassedResponse(value)
+        return value if isinstance(value, PassedResponse) else self._respond(event, value)
 
     def _dispatch(self, event: Event) -> Any:
         """Return what the route returns, awaitable or not; raises `HTTPError` where there is none."""
@@ -186,6 +194,8 @@ class Dispatcher:
             return value.reply()
         if isinstance(value, (UpgradeReply, FullReply, StreamReply)):
             return value
+        if isinstance(value, PassedResponse):
+            return value.reply()
         if event.stream is not None and not event.stream.started:
             event.stream.closed(1000, "")
         return self._encode(self._respond(event, value))

@@ -293,7 +293,7 @@ class Peer:
 
     def _publish(self, topic: str, payload: bytes, is_text: bool, include_self: bool) -> None:
         hub = self._runtime.hub
-        hub.publish(topic, payload, is_text, self.namespace, None if include_self else self)
+        self._runtime.publish(topic, payload, is_text, self.namespace, None if include_self else self)
         if hub.behind and self._link is not None and self.closed_with is None:
             self._link.pause()
             hub.when_caught_up(self._resume)

@@ -8,11 +8,12 @@ from typing import Any
 
 from longwave.app.headers import Headers, HeadersInit, encode_field_value, encode_fields, encode_name
 from longwave.app.values import encode_json
+from longwave.contract import Reply, UpgradeReply
 from longwave.core.cookies import encode_cookie
 from longwave.errors import HTTPError
 from longwave.types import Fields
 
-__all__ = ["Response", "StagedResponse", "error_response", "redirect", "to_response"]
+__all__ = ["PassedResponse", "Response", "StagedResponse", "error_response", "redirect", "to_response"]
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -46,9 +47,11 @@ class HeaderFields:
         """
         self.fields.append((b"set-cookie", encode_cookie(name, value, **options)))
 
-    def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> None:
-        """Make the client forget a cookie."""
-        self.set_cookie(name, "", max_age=0, path=path, domain=domain)
+    def delete_cookie(
+        self, name: str, *, path: str = "/", domain: str | None = None, secure: bool = False
+    ) -> None:
+        """Make the client forget a cookie; the options are those that it was set with."""
+        self.set_cookie(name, "", max_age=0, path=path, domain=domain, secure=secure)
 
     @property
     def headers(self) -> Headers:
@@ -123,6 +126,22 @@ class StagedResponse(HeaderFields):
         if staged:
             response.fields = response.fields + staged
         return response
+
+
+class PassedResponse(HeaderFields):
+    """What `next()` gives a middleware for an upgrade, a stream or a file: its headers can still be set."""
+
+    __slots__ = ("_reply", "status")
+
+    def __init__(self, reply: Reply) -> None:
+        self.fields = list(reply.headers)
+        self.status: int = 101 if isinstance(reply, UpgradeReply) else reply.status
+        self._reply = reply
+
+    def reply(self) -> Reply:
+        """Return the reply with the headers as they are now."""
+        self._reply.headers = self.fields
+        return self._reply
 
 
 def redirect(location: str, status: int = 302) -> Response:

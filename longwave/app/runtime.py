@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "Done", "LoopClock", "Runtime"]
 
+dev_log = logging.getLogger("longwave.dev")
 error_log = logging.getLogger("longwave.error")
 
 SWEEP = 1.0
@@ -88,6 +89,7 @@ class Runtime:
         self.hub = Hub(
             self.loop.call_soon, on_error or log_driver_error, limits=limits, backplane=backplane, node=node
         )
+        self.publish = self._publish_watched if dev else self.hub.publish
         self.namespaces: dict[str, dict[Peer, None]] = {}
         self.streams: dict[EventStream, None] = {}
         self.done = Done()
@@ -163,6 +165,23 @@ class Runtime:
             "tasks": len(self._tasks),
             **self.hub.stats(),
         }
+
+    def _publish_watched(
+        self,
+        topic: str,
+        payload: bytes,
+        is_text: bool,
+        namespace: str | None = None,
+        exclude: Peer | None = None,
+    ) -> None:
+        """Publish, and in dev say so when it reached nobody only because the listeners are elsewhere."""
+        if namespace is not None and not self.hub.listeners(topic, namespace):
+            others = ", ".join(str(other) for other in self.hub.namespaces(topic))
+            if others:
+                dev_log.warning(
+                    "nobody heard %r in namespace %s: its listeners are in %s", topic, namespace, others
+                )
+        self.hub.publish(topic, payload, is_text, namespace, exclude)
 
     def _sweep(self) -> None:
         self._sweeper = None

@@ -34,6 +34,11 @@ class StreamLink(AsgiLink):
     __slots__ = ()
     stall = True
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is an event stream; bytes that stop early must not look like all of them."""
+        return self.wire is not BODY
+
     def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
         data = b"".join(pieces)
         yield {"type": "http.response.body", "body": data, "more_body": True}, len(data)
@@ -167,6 +172,9 @@ async def _stream(
         await link.ended
     except OSError:
         pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
+    except asyncio.CancelledError:
+        await link.leave()
+        raise
     finally:
         link.abort()
         # One `opened` and one `closed`, always: the session may have started things when it was made.

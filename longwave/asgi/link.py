@@ -7,6 +7,7 @@ is itself a coroutine corks the link while the session works, and awaits `flush`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeAlias
@@ -25,6 +26,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _BATCH: Final = 65536
 """Bytes that leave the outbox together; no policy can drop them any more. uvicorn's HIGH_WATER_LIMIT."""
+
+_GOODBYE: Final = 0.5
+"""Seconds for the last message of a task that is cancelled; servers give theirs no more than a moment."""
 
 error_log = logging.getLogger("longwave.error")
 
@@ -77,8 +81,13 @@ class AsgiLink:
 
     @property
     def outcome(self) -> tuple[int, str]:
-        """How it ended; lost, where the one who waited for `ended` was cancelled."""
-        return (1006, "") if self.ended.cancelled() else self.ended.result()
+        """The code and reason that the session hears."""
+        return self.ending or (1006, "")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was sent so far is complete in itself."""
+        return True
 
     @property
     def full(self) -> bool:
@@ -135,6 +144,19 @@ class AsgiLink:
             self.ended.set_result(self.ending)
         self._outbox.clear()
         self._release()
+
+    async def leave(self) -> None:
+        """End the link where the server cancels its task: that is how a server ends that stops.
+
+        Nothing is said where the client would take it for the end of something whole.
+        """
+        self.stop()
+        if self.is_whole and self.ending is None and not self.buffered:
+            self.ending = 1001, ""
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_GOODBYE):
+                    await self._send_end(1001, "")
+        self.abort()
 
     def stop(self) -> None:
         """End the task that sends; for the one who waited for `ended`."""

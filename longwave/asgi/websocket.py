@@ -154,6 +154,8 @@ async def _refuse(
             headers = [*headers, (b"connection", b"close")]
         await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": data, "more_body": False})
+        # uvicorn logs an error for a refusal whose application returns before the connection is gone.
+        await asyncio.sleep(0)
     except ValueError as error:
         error_log.error("the answer to %r cannot be sent: %s", scope["path"], error)
         await send({"type": "websocket.close", "code": 1008, "reason": ""})
@@ -180,6 +182,9 @@ async def _open(
         await link.ended
     except OSError:
         pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
+    except asyncio.CancelledError:
+        await link.leave()
+        raise
     finally:
         link.abort()
         # One `opened` and one `closed`, always: the session may have started things when it was made.

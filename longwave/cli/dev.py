@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from longwave.cli.listen import bind_sockets, local_urls, network_urls
+from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
 from longwave.cli.terminal import RouteLine, Terminal, few, open_browser
 from longwave.config import Settings, load_settings
 from longwave.dev.failures import Failure
@@ -40,60 +40,59 @@ def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mappin
         raise ConfigError(
             f"{root}: expected the folder of a project, found {'a file' if root.exists() else 'nothing'}"
         )
-    if dev.settings is not None:
-        dev.listen(dev.settings)
-    files = [config.absolute()] if config is not None else []
-    return asyncio.run(Supervisor(root, dev.prepare, dev, files).run())
+    try:
+        if dev.settings is not None:
+            dev.listen(dev.settings)
+        files = [config.absolute()] if config is not None else []
+        return asyncio.run(Supervisor(root, dev.prepare, dev, files).run())
+    finally:
+        dev.close()
 
 
 class DevServer:
-    """Loads the settings before each start, keeps the sockets, shows what happened."""
+    """Loads the settings before each start, keeps the socket, shows what happened."""
 
     def __init__(
         self, root: Path, config: Path | None, mode: str | None, overrides: Mapping[str, Any]
     ) -> None:
         self.settings: Settings | None = None
-        self._task = {
-            "path": sys.path,
-            "root": str(root),
-            "config": str(config.absolute()) if config is not None else None,
+        self._options: dict[str, Any] = {
             "mode": mode,
+            "config_file": str(config.absolute()) if config is not None else None,
             "overrides": overrides,
         }
-        self._sockets: list[socket.socket] = []
-        self._address: tuple[Any, ...] | None = None
+        self._root = str(root)
+        self._socket: socket.socket | None = None
+        self._bound: Settings | None = None
         self._terminal = Terminal()
         self._shown = False
 
     def load(self) -> Settings:
         """Load the settings as they are now."""
-        self.settings = load_settings(
-            self._task["root"],
-            command="dev",
-            mode=self._task["mode"],
-            config_file=self._task["config"],
-            overrides=self._task["overrides"],
-        )
+        self.settings = load_settings(self._root, command="dev", **self._options)
         self._terminal.level = self.settings.log.level
         return self.settings
 
     def listen(self, settings: Settings) -> None:
-        """Listen where the settings say; sockets stay while that stays the same."""
-        server = settings.server
-        address = (server.host, server.port, server.strict_port, server.uds, server.fd)
-        if address != self._address:
-            sockets = bind_sockets(settings)
-            for sock in self._sockets:
-                sock.close()
-            self._sockets, self._address = sockets, address
+        """Listen where the settings say; the socket stays while that stays the same."""
+        if self._bound is None or _address(settings) != _address(self._bound):
+            sock = bind_socket(settings)
+            self.close()
+            self._socket, self._bound = sock, settings
             self._shown = False
+
+    def close(self) -> None:
+        """Give the socket up."""
+        if self._socket is not None and self._bound is not None:
+            close_socket(self._bound, self._socket)
+        self._socket = self._bound = None
 
     def prepare(self) -> Start:
         """Return what the next worker is started with."""
-        settings = self.load()
-        self.listen(settings)
-        task = {**self._task, "sockets": [sock.fileno() for sock in self._sockets]}
-        return Start([sys.executable, "-c", BOOT, json.dumps(task)], self._sockets)
+        self.listen(self.load())
+        assert self._socket is not None
+        task = {"path": sys.path, "root": self._root, "options": self._options, "fd": self._socket.fileno()}
+        return Start([sys.executable, "-c", BOOT, json.dumps(task)], [self._socket])
 
     # What the supervisor tells.
 
@@ -124,7 +123,8 @@ class DevServer:
 
     def _show_banner(self, message: Mapping[str, Any], seconds: float, settings: Settings) -> None:
         self._shown = True
-        address = self._sockets[0].getsockname()
+        assert self._socket is not None
+        address = self._socket.getsockname()
         if isinstance(address, tuple):
             local, network = local_urls(settings, address[1]), network_urls(settings, address[1])
         else:
@@ -138,3 +138,8 @@ class DevServer:
         )
         if settings.server.open and isinstance(address, tuple):
             open_browser(local[0], settings.server.open)
+
+
+def _address(settings: Settings) -> tuple[Any, ...]:
+    server = settings.server
+    return (server.host, server.port, server.strict_port, server.uds, server.fd)

@@ -102,7 +102,6 @@ def start(root: Path, config: Path | None, mode: str | None, **flags: Any) -> in
             root, command="start", mode=mode, config_file=config, overrides=overrides_of(flags)
         )
         return run_start(settings)
-    return 1
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Cookies: the `Cookie` field of a request read leniently, `Set-Cookie` written strictly (RFC 6265).
+"""Cookies: `Cookie` is read leniently, `Set-Cookie` written strictly (RFC 6265).
 
 Values are passed as they are in both directions: nothing is percent-decoded or encoded, so that what was set
 is what is read.
@@ -26,10 +26,10 @@ _SAME_SITE = {"strict": b"Strict", "lax": b"Lax", "none": b"None"}
 
 
 def parse_cookies(values: Iterable[bytes]) -> dict[str, str]:
-    """Return the cookies of a request's `Cookie` field lines; of one name the first counts.
+    """Return the cookies of a request's `Cookie` field lines.
 
-    Never raises: what is no `name=value` is left out, what is not UTF-8 becomes U+FFFD. Double quotes around
-    a whole value are taken off.
+    Of one name the first counts. Never raises: what is no `name=value` is left out, what is not UTF-8
+    becomes U+FFFD. Double quotes around a whole value are taken off.
     """
     cookies: dict[str, str] = {}
     for line in values:

@@ -1,4 +1,4 @@
-"""Bodies of HTML forms: `application/x-www-form-urlencoded` and `multipart/form-data` (RFC 7578).
+"""Bodies of HTML forms: urlencoded (WHATWG URL 5) and multipart (RFC 7578).
 
 Strict, linear and bounded: what a browser or a client library sends is read, anything else is a 400.
 """
@@ -32,7 +32,10 @@ _is_header = re.compile(rf"({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)").fullm
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a form. `filename` and `content_type` are the client's word: never use them as a path."""
+    """A file of a form.
+
+    `filename` and `content_type` are the client's word: never use the name as a path.
+    """
 
     filename: str
     content_type: str
@@ -50,7 +53,7 @@ class Files(dict[str, Upload]):
 
 
 class Form(Values):
-    """The fields of a form, and its `files`; a file field that was left empty is not there."""
+    """The fields of a form, and its `files`; an empty file field is not there."""
 
     __slots__ = ("_uploads", "files")
 
@@ -77,10 +80,11 @@ def parse_form(
     max_fields: int = MAX_FIELDS,
     max_part_header: int = MAX_PART_HEADER,
 ) -> Form:
-    """Return the fields and files of a form's body; text is UTF-8, and U+FFFD where it is not.
+    """Return the fields and files of a form's body.
 
-    Raises `HTTPError` 415 for another content type or charset, 400 for a body that is not as its type says,
-    for more than `max_fields` fields and files, and for a part whose header is longer than `max_part_header`.
+    Text is UTF-8, and U+FFFD where it is not. Raises `HTTPError` 415 for another content type or charset,
+    400 for a body that is not as its type says, for more than `max_fields` fields and files, and for a part
+    whose header is longer than `max_part_header`.
     """
     found = _match_type(content_type)
     kind = found[1].lower() if found else ""
@@ -138,7 +142,7 @@ def _parse_multipart(body: bytes, boundary: bytes, max_fields: int, max_part_hea
 
 
 def _parse_part_head(head: bytes) -> tuple[str, str | None, str]:
-    """Return the name, the file name (None: not a file) and the content type of a part."""
+    """Return the name, file name (None: not a file) and content type of a part."""
     fields: dict[str, str] = {}
     if head.count(b"\r\n") >= MAX_WORDS:
         raise HTTPError(400, f"a part has more than {MAX_WORDS} header fields")
@@ -170,7 +174,7 @@ def _parse_part_head(head: bytes) -> tuple[str, str | None, str]:
 
 
 def _parse_parameters(value: str) -> tuple[str, dict[str, str]]:
-    """Return the lower-case first word and the parameters of a field such as content-type."""
+    """Return the first word, lower-case, and the parameters of a header field."""
     found = _match_type(value)
     if found is None:
         raise HTTPError(400, "a content type or disposition is malformed")

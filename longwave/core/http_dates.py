@@ -1,4 +1,4 @@
-"""Dates of HTTP fields (RFC 9110 section 5.6.7), from and to seconds since 1970; no clock is read."""
+"""Dates of HTTP fields, from and to seconds since 1970 (RFC 9110 section 5.6.7)."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _FORMS = tuple(
 
 
 def format_date(seconds: float) -> bytes:
-    """Return an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`; parts of a second are dropped.
+    """Return an IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`.
 
-    Raises `ValueError` for what is not within the years 1 to 9999.
+    Parts of a second are dropped. Raises `ValueError` for what is not within the years 1 to 9999.
     """
     try:
         date = _EPOCH + timedelta(seconds=seconds // 1)
@@ -47,7 +47,7 @@ def format_date(seconds: float) -> bytes:
 
 
 def parse_date(value: str) -> float | None:
-    """Return the seconds since 1970 of a date in any of HTTP's three forms, None for anything else.
+    """Return the seconds since 1970 of a date in any of HTTP's forms, else None.
 
     The day of the week is not compared. Two digits of a year are 1970 to 2069.
     """

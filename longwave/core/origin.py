@@ -31,7 +31,7 @@ def check_origin(headers: Fields, scheme: str | None, allowed: Sequence[str] = (
     hosts = [value for name, value in headers if name == b"host"]
     if len(origins) == 1:
         origin = origins[0].decode("latin-1").lower()
-        if any(_allows(entry.lower().rstrip("/"), origin) for entry in allowed):
+        if any(_allows(entry.lower(), origin) for entry in allowed):
             return
         parts = _split(origin)
         if parts is not None and parts[0] in _PORTS:
@@ -55,8 +55,10 @@ def _is_same(origin: tuple[str, str, int | None], authority: str, scheme: str | 
 
 
 def _allows(entry: str, origin: str) -> bool:
-    if entry == "*" or entry == origin:
+    # A slash at the end of an entry comes from a copied address; an origin has none.
+    if entry == "*" or (origin and entry in (origin, origin + "/")):
         return True
+    entry = entry.rstrip("/")
     parts = _split(origin)
     if parts is None:
         return False

@@ -1,4 +1,4 @@
-"""The path of a request target, decoded once, into the one form that routes and files are looked up by."""
+"""The path of a request target in the one form that routes and files are known by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBER_SIGN = 0x23
 
 
 def decode_path(target: bytes) -> tuple[str, str]:
-    """Return the path and the query, without its `?`, of a request target in origin form.
+    """Return the path and the query (without `?`) of a target in origin form.
 
     The path is percent-decoded once and then freed of `.` and `..`, which never lead above the root. An
     encoded slash stays `%2F`, in capitals, so that it separates nothing; a path that names a file must not

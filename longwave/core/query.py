@@ -24,7 +24,7 @@ _bad_escape = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class MissingKey(HTTPError, KeyError):
-    """A query or form lacks the field that was asked for: a 400 that names it, and a `KeyError`."""
+    """A query or form lacks the field asked for: a 400 that names it."""
 
     def __init__(self, noun: str, key: object) -> None:
         super().__init__(400, f"{noun} {key!r} is missing")
@@ -36,7 +36,7 @@ class MissingKey(HTTPError, KeyError):
 
 
 class Values(Mapping[str, str]):
-    """Names to values, in the order they came: the first value of a name, or all with `get_all`."""
+    """Names to values, in order: the first of a name, or all with `get_all`."""
 
     __slots__ = ("_values",)
 
@@ -48,7 +48,7 @@ class Values(Mapping[str, str]):
             self._values.setdefault(name, []).append(value)
 
     def __getitem__(self, key: str) -> str:
-        """Return the first value; raises `MissingKey`, which answers 400 when nobody catches it."""
+        """Return the first value; raises `MissingKey`, a 400 when nobody catches it."""
         try:
             return self._values[key][0]
         except KeyError:
@@ -97,10 +97,10 @@ def parse_query(raw: str | bytes, *, max_fields: int = MAX_FIELDS) -> Query:
 
 
 def parse_pairs(raw: bytes, nouns: str, max_fields: int) -> list[tuple[str, str]]:
-    """Return the fields of an urlencoded body in order; `nouns` is how an error calls them.
+    """Return the fields of an urlencoded body, in order.
 
-    Raises `HTTPError` 400 for a `%` without two hex digits, and when there are more than `max_fields` fields;
-    empty ones count.
+    `nouns` is how an error calls them. Raises `HTTPError` 400 for a `%` without two hex digits, and when
+    there are more than `max_fields` fields; empty ones count.
     """
     if _bad_escape.search(raw):
         raise HTTPError(400, f"the {nouns} hold a '%' without two hex digits")

@@ -1,4 +1,4 @@
-"""Server-Sent Events: what is sent, as the bytes of an event stream (WHATWG HTML, section 9.2).
+"""Server-Sent Events: the bytes of an event stream (WHATWG HTML, section 9.2).
 
 `encode_event` and `encode_comment` make one event or comment. The wires turn publications into pieces of a
 response body, framed as HTTP/1.1 chunks where the body is chunked; equal wires are one object, so that the
@@ -41,7 +41,7 @@ class SseWire:
             self._lines = {topic: _line("event", name) for topic, name in events.items()}
 
     def encode(self, outgoing: Publication) -> bytes:
-        """Return the piece of one publication: its position as `id`, its event type, its data lines."""
+        """Return the piece of one publication: position as `id`, event type, data."""
         payload = outgoing.payload
         if (
             # An int is ten times as fast to look for in bytes as a bytes of length one.
@@ -60,12 +60,16 @@ class SseWire:
         return self.raw(head + _message(payload, outgoing.is_text, name))
 
     def frame(self, payload: bytes, is_text: bool) -> bytes:
-        """Return the piece of one message to one receiver, as an event without a name of its own."""
+        """Return the piece of one message to one receiver, an event without a name."""
         return self.raw(_message(payload, is_text, b""))
 
     def raw(self, encoded: bytes) -> bytes:
         """Return the piece of events or comments that are encoded already."""
         return _chunk(encoded) if self.chunked else encoded
+
+    def named(self, events: Mapping[str, str]) -> SseWire:
+        """Return the wire of the same kind that gives topics an event type."""
+        return sse_wire(self.chunked, events)
 
     if TYPE_CHECKING:
 
@@ -81,7 +85,7 @@ class SseWire:
 
 
 class BodyWire:
-    """Bytes as they are, for a response body that is no event stream: `BODY` or `BODY_CHUNKED`."""
+    """Bytes as they are, for a body that is no event stream: `BODY`, `BODY_CHUNKED`."""
 
     __slots__ = ("chunked", "end")
 
@@ -173,7 +177,7 @@ def encode_event(
 
 
 def encode_comment(text: str) -> bytes:
-    """Return a comment, which clients ignore: each line after a colon, then a blank line.
+    """Return a comment, which clients ignore: lines after a colon, a blank line.
 
     Raises `ValueError` for a lone surrogate.
     """

@@ -292,8 +292,8 @@ class WebSocket:
         if not payload:
             close = Close(1005, "")
         else:
-            code = int.from_bytes(payload[:2], "big")
-            if len(payload) < 2 or not is_close_code(code):
+            code = int.from_bytes(payload[:2], "big")  # of one byte, and so no valid one, where one is all
+            if not is_close_code(code):
                 raise self._broken("a close frame has no valid code")
             try:
                 close = Close(code, payload[2:].decode())

@@ -21,10 +21,15 @@ class Failure:
     code: str | None = None
 
     def __str__(self) -> str:
-        if self.file is None:
-            return self.text
-        place = f"{self.file}, line {self.line}" if self.line else self.file
-        return f"{self.text}\n  {place}" + (f"\n    {self.code}" if self.code else "")
+        text = self.text
+        if self.file is not None:
+            place = f"{self.file}, line {self.line}" if self.line else self.file
+            # Some errors say it themselves.
+            if place not in text:
+                text += f"\n  {place}"
+            if self.code and self.code not in text:
+                text += f"\n    {self.code}"
+        return text
 
 
 def describe_failure(error: BaseException, root: Path) -> Failure:

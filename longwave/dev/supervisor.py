@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -86,14 +85,17 @@ class Supervisor:
         watcher = Watcher(self._root, self._notice_change, extra=self._files, notice=self._display.notice)
         watching = asyncio.create_task(watcher.run())
         watching.add_done_callback(self._watching_ended)
+        begun = asyncio.create_task(watcher.begun.wait())
         try:
+            # The worker begins first, since that takes longer; what it says is heard when nothing is missed.
             self._start()
+            await asyncio.wait({watching, begun}, return_when=asyncio.FIRST_COMPLETED)
             await self._serve()
         finally:
+            begun.cancel()
             watching.cancel()
             await self._stop(GOING_AWAY)
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            await asyncio.wait({watching})
         return 0
 
     async def _serve(self) -> None:
@@ -105,6 +107,8 @@ class Supervisor:
                 self._changed = self._names({*value, *self._more_changes()})
                 await self._stop(SERVICE_RESTART)
                 self._start()
+            elif event == "failed":
+                self._display.failed(value, self._changed)
             elif value[0] is not self._worker:
                 continue  # an older worker's last words
             elif event == "message":
@@ -119,7 +123,7 @@ class Supervisor:
         try:
             start = self._prepare()
         except LongwaveError as error:
-            self._display.failed(describe_failure(error, self._root), self._changed)
+            self._events.put_nowait(("failed", describe_failure(error, self._root)))
         else:
             self._worker = Worker(start, self._events)
 
@@ -171,7 +175,12 @@ class Worker:
         with theirs:
             command = [*start.command, str(theirs.fileno())]
             inherited = [theirs.fileno(), *(sock.fileno() for sock in start.sockets)]
-            self._process = subprocess.Popen(command, pass_fds=inherited, cwd=os.getcwd())
+            # Ctrl-C reaches the worker too; it takes it only when it can do so without a traceback.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self._process = subprocess.Popen(command, pass_fds=inherited)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._line.setblocking(False)
         self._listening = asyncio.create_task(self._listen())
         self._waiting = asyncio.create_task(self._wait())

@@ -41,7 +41,7 @@ class Watcher:
 
     The root itself is watched flat and its folders deep, so that a `.venv` or `node_modules` beside the code
     costs nothing. `extra` are files elsewhere that count as well. `notice` is told when the system cannot
-    watch and the files are looked at in turn instead.
+    watch and the files are looked at in turn instead. From `begun` on no change is missed.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Watcher:
         self._extra = frozenset(path.resolve() for path in extra)
         self._changed = changed
         self._notice = notice
+        self.begun = asyncio.Event()
         self._polling: bool | None = None
         self._later: dict[Path, asyncio.Task[None]] = {}
 
@@ -67,6 +68,11 @@ class Watcher:
             group.create_task(self._watch(flat, recursive=False, group=group))
             if folders := self._folders():
                 group.create_task(self._watch(folders, recursive=True, group=group))
+            # The watch is set within the first step of those tasks, and their first step is before this one.
+            group.create_task(self._begin())
+
+    async def _begin(self) -> None:
+        self.begun.set()
 
     def _folders(self) -> set[Path]:
         with os.scandir(self._root) as entries:

@@ -75,9 +75,9 @@ def scan_ordered(folder: Path, *, root: Path | None = None) -> list[tuple[str, P
     inside the folder without `.py`; method and mode are not read from it. What is left out, and how links
     are followed, is as for routes.
     """
-    files = [(path.relative_to(folder).as_posix(), path) for path in _python_files(folder, root or folder)]
-    files.sort(key=lambda item: (_natural(item[0]), item[0]))
-    return [(name.removesuffix(".py"), path) for name, path in files]
+    paths = _python_files(folder, root or folder)
+    files = [(path.relative_to(folder).as_posix().removesuffix(".py"), path) for path in paths]
+    return sorted(files, key=lambda item: (_natural(item[0]), item[0]))
 
 
 def _python_files(folder: Path, root: Path) -> Iterator[Path]:

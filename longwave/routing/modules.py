@@ -18,28 +18,26 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import importlib.util
 import itertools
 import linecache
 import os
+import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.abc import Loader as SpecLoader
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 from longwave.errors import RouteError
-from longwave.routing.graph import ModuleFailure, Package, Record, candidates, closure, locate, module_name
+from longwave.routing.graph import ModuleFailure, Package, Record, closure, module_name
+from longwave.routing.imports import Finder, Importer, SourceLoader
 
 __all__ = ["Generation", "Loader", "ModuleFailure"]
 
 _instances = itertools.count(1)
-_OURS = __name__.partition(".")[0]
 
 
 class Generation:
@@ -87,15 +85,15 @@ class Loader:
         self._open: Generation | None = None
         self._pending: set[Path] = set()
         self._failed: dict[Path, set[Path]] = {}
-        self._owned: dict[str, bool] = {}
-        self._epoch = object()
         self._closed = False
         # Set while modules are executed, by the thread that holds the lock.
         self._building: Generation | None = None
         self._builder = 0
         self._added: list[tuple[Generation, Record]] | None = None
-        self._finder = _Finder(self, self._prefix)
-        sys.meta_path.append(self._finder)
+        self._importer = Importer(self.root, self._lock, self._find, self._seen)
+        self._finder = Finder(self._prefix, partial(self._find, None))
+        # First, because the finder of paths would take the files that packages point to.
+        sys.meta_path.insert(0, self._finder)
 
     def load(self, path: Path) -> ModuleType:
         """Return the module of a file in the current generation, loading it if it is not there yet.
@@ -133,7 +131,7 @@ class Loader:
             self._check_open()
             if self._open is not None:
                 self._discard(self._open)
-            self._owned.clear()
+            self._importer.forget()
             self._pending.update(map(self._key, changed))
             changed = frozenset(self._pending)
             generation = Generation(
@@ -142,11 +140,7 @@ class Loader:
             self._open = generation
             try:
                 for path in self._to_load(generation, changed):
-                    with self._executing(generation):
-                        self._obtain(generation, path)
-            except (Exception, SystemExit) as error:
-                self._discard(generation)
-                raise self._failure(path, error) from error
+                    self._load(generation, path)
             except BaseException:
                 self._discard(generation)
                 raise
@@ -158,7 +152,6 @@ class Loader:
             self._closed = True
             self._open = None
             self._current.records = {}
-            self._epoch = object()
             self._sweep()
             if self._finder in sys.meta_path:
                 sys.meta_path.remove(self._finder)
@@ -173,13 +166,9 @@ class Loader:
             self._check_open()
             if generation not in (self._current, self._open):
                 raise RuntimeError(f"generation {generation.number} is over")
-            try:
-                with self._executing(generation):
-                    record = self._obtain(generation, key)
-            except (Exception, SystemExit) as error:
-                raise self._failure(key, error) from error
+            module = self._load(generation, key)
             generation.entries[key] = None
-            return record.module
+            return module
 
     def _commit(self, generation: Generation) -> None:
         with self._lock:
@@ -199,7 +188,6 @@ class Loader:
                 for path, record in generation.records.items()
                 if any(generation.records.get(key) is not other for key, other in record.imports.items())
             }
-            self._epoch = object()
             self._sweep()
 
     def _discard(self, generation: Generation) -> None:
@@ -207,7 +195,6 @@ class Loader:
             if generation is self._open:
                 self._open = None
                 generation.records = {}
-                self._epoch = object()
                 self._sweep()
 
     def _to_load(self, generation: Generation, changed: frozenset[Path]) -> list[Path]:
@@ -224,79 +211,77 @@ class Loader:
 
     # How a module comes to be; all of these run with the lock held.
 
+    def _load(self, generation: Generation, path: Path) -> ModuleType:
+        try:
+            with self._executing(generation):
+                return self._obtain(generation, path).module
+        except (Exception, SystemExit) as error:
+            raise ModuleFailure(path, error, self.root, self._prefix) from error
+
     @contextmanager
     def _executing(self, generation: Generation) -> Iterator[None]:
         """Load into a generation on this thread; when the outermost load fails, undo all of it."""
         outermost = self._added is None
-        previous, self._building = self._building, generation
-        self._builder = threading.get_ident()
         if outermost:
             self._added = []
+        # In this order: another thread that reads them must not take itself for the builder.
+        self._builder = threading.get_ident()
+        previous, self._building = self._building, generation
         try:
             yield
         except BaseException:
             if outermost:
-                self._roll_back()
+                for each, record in self._added or ():
+                    self._remove(each, record)
+                self._sweep()
             raise
         finally:
             self._building = previous
             if outermost:
                 self._added = None
 
-    def _roll_back(self) -> None:
-        for generation, record in self._added or ():
-            self._failed[record.path] = record.wanted
-            if generation.records.get(record.path) is record:
-                del generation.records[record.path]
-        self._epoch = object()
-        self._sweep()
-
     def _obtain(self, generation: Generation, path: Path) -> Record:
         """Return a module, loading it and before it the packages that it is in."""
-        folders = [
-            folder for folder in path.parents if folder != self.root and folder.is_relative_to(self.root)
-        ]
-        for folder in reversed(folders):
-            init = folder / "__init__.py"
-            if path not in generation.records and init != path and init.is_file():
-                self._obtain(generation, init)
+        if path not in generation.records:
+            for folder in reversed(path.relative_to(self.root).parents):
+                init = self.root / folder / "__init__.py"
+                if folder.parts and init != path and init.is_file():
+                    self._obtain(generation, init)
+        # A package may have imported it meanwhile.
         found = generation.records.get(path)
         return found if found is not None else self._execute(generation, path)
 
     def _execute(self, generation: Generation, path: Path) -> Record:
         code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-        record = self._make_record(generation, path)
+        record = self._new_record(generation, path)
         assert self._added is not None
         self._added.append((generation, record))
         generation.records[path] = record
         self._register(record)
         linecache.cache.pop(str(path), None)
-        spec = record.module.__spec__
-        # Read by Python, to say "partially initialized module" in the message of a circular import.
-        vars(spec)["_initializing"] = True
+        spec = vars(record.module.__spec__)
+        # Python reads it to say "partially initialized module" where a circular import fails.
+        spec["_initializing"] = True
         try:
             exec(code, vars(record.module))
         except BaseException:
-            self._failed[path] = record.wanted
-            if generation.records.get(path) is record:
-                del generation.records[path]
+            self._remove(generation, record)
             self._sweep()
             raise
         finally:
-            del vars(spec)["_initializing"]
+            spec.pop("_initializing", None)
         record.ready = True
         self._failed.pop(path, None)
         return record
 
-    def _make_record(self, generation: Generation, path: Path) -> Record:
-        top = f"{self._prefix}{generation.number}"
-        name = f"{top}.{module_name(path, self.root)}".removesuffix(".")
-        while any(record.name == name for record in generation.records.values()):
+    def _new_record(self, generation: Generation, path: Path) -> Record:
+        name = f"{self._prefix}{generation.number}.{module_name(path, self.root)}".removesuffix(".")
+        while name in sys.modules and not _is_parent(sys.modules[name]):
             name += "_"
         record = Record(path, name)
         if record.is_package:
-            record.module = Package(name, path.parent, partial(self._child, record, path.parent, False))
-        loader = SourceFileLoader(name, str(path))
+            record.module = self._importer.package(name, path.parent, record)
+        loader = SourceLoader(name, path, record.module)
         spec = ModuleSpec(name, loader, origin=str(path), is_package=record.is_package)
         spec.has_location = True
         if record.is_package:
@@ -306,142 +291,50 @@ class Loader:
             __loader__=loader,
             __file__=str(path),
             __package__=name if record.is_package else name.rpartition(".")[0],
-            __builtins__={**vars(builtins), "__import__": partial(self._import, record)},
+            __builtins__={**vars(builtins), "__import__": partial(self._importer.import_for, record)},
         )
         return record
 
     def _register(self, record: Record) -> None:
+        """Put a module into `sys.modules`, and the packages that it is in where they are missing.
+
+        Python asks for these when it unpickles, importlib when it resolves a relative name.
+        """
         sys.modules[record.name] = record.module
         name, folder = record.name, record.path.parent
-        if record.is_package and folder != self.root:
+        if record.is_package:
             folder = folder.parent
-        while (name := name.rpartition(".")[0]) and name not in sys.modules:
-            # Python asks for a module's parents when it unpickles, importlib when it resolves a name.
-            module = Package(name, folder, partial(self._child, None, folder, False))
-            spec = ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [str(folder)]
-            vars(module).update(__spec__=spec, __package__=name)
-            sys.modules[name] = module
+        while name := name.rpartition(".")[0]:
+            if name not in sys.modules:
+                module = self._importer.package(name, folder, None)
+                spec = ModuleSpec(name, None, is_package=True)
+                spec.submodule_search_locations = [str(folder)]
+                vars(module).update(__spec__=spec, __package__=name)
+                sys.modules[name] = module
             folder = folder.parent
+
+    def _remove(self, generation: Generation, record: Record) -> None:
+        self._failed[record.path] = record.wanted
+        if generation.records.get(record.path) is record:
+            del generation.records[record.path]
 
     def _sweep(self) -> None:
-        """Leave in `sys.modules` the modules of the current and the open generation, and their parents."""
-        records = [
-            record
-            for each in (self._current, self._open)
-            if each is not None
-            for record in each.records.values()
-        ]
-        kept = {record.name for record in records}
-        for name in list(kept):
-            while name := name.rpartition(".")[0]:
-                kept.add(name)
-        for name in list(sys.modules):
-            if name.startswith(self._prefix) and name not in kept:
+        """Leave the modules of the current and the open generation in `sys.modules`, and no others."""
+        generations = [each for each in (self._current, self._open) if each is not None]
+        modules = {record.name: record for each in generations for record in each.records.values()}
+        parents = {name[: dot.start()] for name in modules for dot in re.finditer(r"\.", name)}
+        for name in [name for name in sys.modules if name.startswith(self._prefix)]:
+            if name not in modules and (name not in parents or not _is_parent(sys.modules[name])):
                 del sys.modules[name]
-        for record in records:
+        for record in modules.values():
             self._register(record)
+        self._importer.forget()
 
-    # How modules find each other; these run on any thread.
+    # How one module sees the others.
 
-    def _import(
-        self,
-        record: Record,
-        name: str,
-        globals: Mapping[str, object] | None = None,
-        locals: Mapping[str, object] | None = None,
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> ModuleType:
-        """Be `__import__` for one module."""
-        wanted = tuple(fromlist or ())
-        key = (name, wanted, level)
-        hit = record.cache.get(key)
-        if hit is not None and hit[0] is self._epoch:
-            return hit[1]
-        epoch = self._epoch
-        if level == 0 and not self._owns(name):
-            try:
-                return builtins.__import__(name, globals, locals, wanted, 0)
-            except ModuleNotFoundError:
-                record.wanted.update(candidates(self.root / name.partition(".")[0]))
-                raise
-        folder = _base(record, level, self.root) if level else self.root
-        module = self._import_path(record, folder, name.split(".") if name else [], wanted, not level)
-        # Late imports are repeated at each call; within a generation they always give the same.
-        if record.ready and all(item == "*" or hasattr(module, item) for item in wanted):
-            record.cache[key] = (epoch, module)
-        return module
-
-    def _import_path(
-        self, record: Record, folder: Path, parts: list[str], wanted: tuple[str, ...], absolute: bool
-    ) -> ModuleType:
-        """Import `a.b.c` from a folder; return `a`, or with names to take from it, `c` and these names."""
-        place = self._package_at(folder)
-        first: ModuleType | None = None
-        for index, part in enumerate(parts):
-            if place.name != "__init__.py" and place.suffix == ".py":
-                raise ModuleNotFoundError(
-                    f"{_shown(place, self.root)} is a module, so it has no {part!r} in it"
-                )
-            stem = folder / part
-            found = locate(stem)
-            if found is None:
-                record.wanted.update(candidates(stem))
-                dotted = ".".join(stem.relative_to(self.root).parts)
-                raise ModuleNotFoundError(f"No module named {dotted!r} in {self.root}", name=dotted)
-            # `from a.b import c` needs `a` to be loaded, but takes nothing from it.
-            holds = index == len(parts) - 1 or not wanted
-            module = self._take(record, stem, found, holds)
-            first = first or module
-            place, folder = found, stem
-        if not wanted:
-            return (first if absolute else None) or self._take(record, folder, place, True)
-        module = self._take(record, folder, place, True)
-        if place.suffix != ".py" or place.name == "__init__.py":
-            self._import_names(record, module, folder, wanted)
-        return module
-
-    def _import_names(
-        self, record: Record, module: ModuleType, folder: Path, wanted: tuple[str, ...]
-    ) -> None:
-        """Import those of the names that are submodules of a package and not attributes of it."""
-        if "*" in wanted:
-            wanted = tuple(getattr(module, "__all__", ()))
-        for name in wanted:
-            if name in vars(module):
-                continue
-            stem = folder / name
-            found = locate(stem)
-            record.wanted.update(candidates(stem))
-            if found is not None:
-                self._take(record, stem, found, True)
-
-    def _take(self, record: Record, stem: Path, place: Path, holds: bool) -> ModuleType:
-        """Load what was located, as one module sees it, and note that this module holds it."""
-        if place.suffix != ".py":
-            record.wanted.update(candidates(stem) if holds and stem != self.root else ())
-            return self._view(record, place)
-        target = self._find(record, place, True)
-        assert target is not None
-        if holds and target is not record:
-            record.wanted.update(candidates(stem))
-            record.imports[place] = target
-        if record.is_package and stem.parent == record.path.parent:
-            vars(record.module).setdefault(stem.name, target.module)
-        return target.module
-
-    def _find(self, record: Record | None, path: Path, load: bool) -> Record | None:
-        """Return a module as another one sees it: that of its own generation."""
-        generation = self._generation_of(record)
-        if generation is not None:
-            found = generation.records.get(path)
-            if found is not None and (found.ready or not load):
-                return found
-        if not load:
-            return record.reach(path) if record is not None and generation is None else None
+    def _find(self, record: Record | None, path: Path) -> Record:
+        """Return a module as another one (None: anyone) sees it, loading it if need be."""
         with self._lock:
-            # Asked again: a commit may have come between.
             generation = self._generation_of(record)
             if generation is None:
                 found = record.reach(path) if record is not None else None
@@ -449,15 +342,21 @@ class Loader:
                     return found
                 generation = self._current
             if self._closed:
-                raise ImportError(f"{path} cannot be imported: the application was closed")
+                raise ImportError(f"{path} cannot be imported: its application was closed")
             with self._executing(generation):
                 return self._obtain(generation, path)
 
+    def _seen(self, record: Record | None, path: Path) -> Record | None:
+        """Return a module as another one sees it, if it is loaded."""
+        generation = self._generation_of(record)
+        if generation is not None:
+            return generation.records.get(path)
+        return record.reach(path) if record is not None else None
+
     def _generation_of(self, record: Record | None) -> Generation | None:
         """Return the generation that a module belongs to now; None when it was replaced."""
-        if self._building is not None and self._builder == threading.get_ident():
-            building = self._building
-        else:
+        building = self._building
+        if building is not None and self._builder != threading.get_ident():
             building = None
         if record is None:
             return building or self._current
@@ -466,121 +365,21 @@ class Loader:
                 return generation
         return None
 
-    def _view(self, record: Record, folder: Path) -> Package:
-        """Return a folder without `__init__.py` as one module sees it."""
-        view = record.views.get(folder)
-        if view is None:
-            parts = [record.name.partition(".")[0], *folder.relative_to(self.root).parts]
-            view = Package(".".join(parts), folder, partial(self._child, record, folder, True))
-            record.views[folder] = view
-        return view
-
-    def _child(self, record: Record | None, folder: Path, is_view: bool, name: str) -> ModuleType | None:
-        """Return a submodule that is loaded; a view belongs to one module, which then holds it."""
-        stem = folder / name
-        place = locate(stem)
-        if place is None:
-            return None
-        if place.suffix != ".py":
-            return self._view(record, place) if record is not None else None
-        found = self._find(record, place, False)
-        if found is None:
-            return None
-        if is_view and record is not None and found.ready:
-            record.wanted.update(candidates(stem))
-            record.imports[place] = found
-            vars(self._view(record, folder))[name] = found.module
-        return found.module
-
-    def _owns(self, name: str) -> bool:
-        """Whether a name of an absolute import is the project's: it has a file of that name, or `src`.
-
-        Another folder without `__init__.py` gives way to an installed package, as in Python, except for
-        modules that it has.
-        """
-        owned = self._owned.get(name)
-        if owned is None:
-            parts = name.split(".")
-            place = locate(self.root / parts[0]) if parts[0] not in ("", _OURS) else None
-            if place is None or place.suffix == ".py" or parts[0] == "src":
-                owned = place is not None
-            else:
-                exists = len(parts) > 1 and locate(self.root.joinpath(*parts)) is not None
-                owned = exists or not _is_installed(parts[0])
-            self._owned[name] = owned
-        return owned
-
-    def _package_at(self, folder: Path) -> Path:
-        init = folder / "__init__.py"
-        return init if folder != self.root and init.is_file() else folder
-
     def _key(self, path: Path) -> Path:
         """Return a path as the loader knows it: inside the resolved root, however it was given."""
         path = Path(os.path.abspath(path))
-        if not path.is_relative_to(self.root):
-            if path.is_relative_to(self._given):
-                return self.root / path.relative_to(self._given)
-            return path.resolve()
-        return path
-
-    def _failure(self, path: Path, error: BaseException) -> ModuleFailure:
-        return ModuleFailure(path, error, self.root, self._prefix)
+        if path.is_relative_to(self.root):
+            return path
+        if path.is_relative_to(self._given):
+            return self.root / path.relative_to(self._given)
+        return path.resolve()
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the loader is closed")
 
 
-class _Finder(MetaPathFinder):
-    """Lets importlib find modules by the names under which they are registered."""
-
-    def __init__(self, loader: Loader, prefix: str) -> None:
-        self._loader = loader
-        self._prefix = prefix
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if path is None or not fullname.startswith(self._prefix):
-            return None
-        place = locate(Path(path[0]) / fullname.rpartition(".")[2])
-        if place is None or place.suffix != ".py":
-            return None
-        found = self._loader._find(None, place, True)
-        assert found is not None
-        return ModuleSpec(fullname, _Loaded(found.module), is_package=found.is_package)
-
-
-class _Loaded(SpecLoader):
-    """Hands importlib a module that is loaded already, and undoes what it does to it."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self._module = module
-        self._spec = module.__spec__
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return self._module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
-
-
-def _base(record: Record, level: int, root: Path) -> Path:
-    folder = record.path.parent
-    for _ in range(level - 1):
-        if folder == root:
-            raise ImportError(f"a relative import with {level} dots leads out of {root}")
-        folder = folder.parent
-    return folder
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return name in sys.modules
-    return spec is not None and spec.origin is not None
-
-
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _is_parent(module: ModuleType) -> bool:
+    """Whether a module only stands for a folder, because `sys.modules` needs it."""
+    spec = module.__spec__
+    return isinstance(module, Package) and spec is not None and spec.loader is None

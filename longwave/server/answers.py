@@ -233,9 +233,7 @@ class AnsweringConnection(Connection):
     def _answered(self, keep_alive: bool) -> None:
         """The answer was given to the transport: on to the rest of the body, the next request, or the end."""
         if not keep_alive:
-            head = self._head
-            asked = head is not None and not head.keep_alive and self._body is None
-            self._end(linger=not asked)
+            self._end(linger=True)
         elif self._body is not None:
             self._state = DRAINING
             self._drained = 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Protocol
+import errno
+import socket
+import sys
+from typing import Any, Protocol
 
 from longwave.core.outbox import Outbox
 from longwave.server.state import Worker
@@ -29,6 +32,8 @@ CORK = 64 * 1024
 LINGER = 1.0
 """Seconds in which what the client still sends is thrown away, so that it is not answered by a reset."""
 NEVER = float("inf")
+_TCP_INFO = 11 if sys.platform == "linux" else 0
+_TCP_CLOSE = 7
 
 _SENT = SendStatus.SENT
 _BUFFERED = SendStatus.BUFFERED
@@ -47,7 +52,7 @@ class Transport(Protocol):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
     def get_write_buffer_size(self) -> int: ...
-    def get_extra_info(self, name: str, default: object = None) -> object: ...
+    def get_extra_info(self, name: str, default: object = None) -> Any: ...
 
 
 class Connection(asyncio.Protocol):
@@ -166,6 +171,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
+        if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT:
+            # The kernel was first: nothing was taken, or acknowledged, for as long (see `listener`).
+            self.worker.passed("timeouts.response")
         self._shut()
         self.worker.remove(self)
 
@@ -295,6 +303,15 @@ class Connection(asyncio.Protocol):
             return False
         self.worker.passed("timeouts.response")
         return True
+
+    def is_reset(self) -> bool:
+        """Whether the client cut a connection that we do not read, which no transport tells (Linux)."""
+        sock = self._transport.get_extra_info("socket")
+        if not self._holds or not _TCP_INFO or sock is None or sock.family == socket.AF_UNIX:
+            return False
+        with contextlib.suppress(OSError):
+            return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _TCP_CLOSE)
+        return False
 
     def _policy(self) -> SlowPolicy:
         return SlowPolicy.CLOSE

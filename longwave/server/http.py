@@ -49,6 +49,9 @@ class HttpConnection(AnsweringConnection):
         self._refused = worker.admit(self, transport.get_extra_info)
         self.take_transport(self._transport)
         self._set_deadline(worker.timeouts.header)
+        if worker.stopping:
+            # Accepted in the turn in which the listener was closed.
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
@@ -88,6 +91,8 @@ class HttpConnection(AnsweringConnection):
         """The client takes what it was sent: the next request may be answered."""
         super().resume_writing()
         if self._state == IDLE and self._open:
+            if self._in_head:
+                self._set_deadline(self.worker.timeouts.header)
             self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -105,13 +110,14 @@ class HttpConnection(AnsweringConnection):
 
     def check(self, now: float) -> None:
         """Look at the time-outs."""
-        if self._transport.get_write_buffer_size() and self.stuck(now):
+        if (self._transport.get_write_buffer_size() and self.stuck(now)) or (self._holds and self.is_reset()):
             self.abort()
             return
         state = self._state
         late = now >= self._deadline
         if state == IDLE:
-            if late:
+            # A client that is slow to take an answer is not asked for its next request meanwhile.
+            if late and (self._flow is None or not self._flow.congested):
                 self._idle_too_long()
         elif state == LINGERING:
             if late and not self._transport.get_write_buffer_size():
@@ -286,6 +292,7 @@ class HttpConnection(AnsweringConnection):
         try:
             reply = worker.application.handle(request)
         except Exception:
+            self.worker.errors += 1
             ERRORS.exception("the application failed")
             reply = failure()
         if isinstance(reply, (FullReply, StreamReply, UpgradeReply)):
@@ -304,6 +311,7 @@ class HttpConnection(AnsweringConnection):
                 self._advance()
             raise
         except Exception:
+            self.worker.errors += 1
             ERRORS.exception("the application failed")
             reply = failure()
         self._task = None

@@ -22,6 +22,9 @@ TCP_USER_TIMEOUT = 18
 """Of Linux, in milliseconds; `socket.TCP_USER_TIMEOUT` is missing on other systems."""
 
 
+NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
 def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[socket.socket]:
     """Return bound sockets for all addresses of a host name; `ConfigError` says what is in the way.
 
@@ -37,16 +40,23 @@ def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[s
             f"the host {host!r} cannot be found: {error.strerror}; set another --host"
         ) from None
     sockets: list[socket.socket] = []
-    try:
-        for family, _, _, _, address in dict.fromkeys(found):
-            if sockets and port == 0:
-                # All addresses of the host get the one port that the system chose for the first.
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+    missing: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        if sockets and port == 0:
+            # All addresses of the host get the one port that the system chose for the first.
+            address = (address[0], sockets[0].getsockname()[1], *address[2:])
+        try:
             sockets.append(_bind_tcp(int(family), address, unacknowledged))
-    except OSError as error:
-        for bound in sockets:
-            bound.close()
-        raise ConfigError(_why_not(error, host, port)) from None
+        except OSError as error:
+            if error.errno in NO_SUCH_ADDRESS:
+                # A container's /etc/hosts names ::1 for localhost where IPv6 is switched off.
+                missing = error
+                continue
+            for bound in sockets:
+                bound.close()
+            raise ConfigError(_why_not(error, host, port)) from None
+    if not sockets and missing is not None:
+        raise ConfigError(_why_not(missing, host, port)) from None
     return sockets
 
 

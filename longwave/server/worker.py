@@ -160,6 +160,9 @@ class Server:
         until = loop.time() + limit
         if self._listener is not None:
             self._listener.close()
+        # What was accepted just now becomes a connection in the next turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
         try:
             await self._finish_all(worker, code, until - limit * FOR_HOOKS)
             await self._cut_all(worker)
@@ -268,8 +271,15 @@ class Server:
             self._resuming = None
 
 
-def run(application: Application, options: ServerOptions | None = None) -> int:
-    """Serve until a signal; return the exit code. Uses uvloop where it is installed."""
+def run(
+    application: Application,
+    options: ServerOptions | None = None,
+    on_ready: Callable[[Server], None] | None = None,
+) -> int:
+    """Serve until a signal; return the exit code. Uses uvloop where it is installed.
+
+    `on_ready(server)` is called on the loop once the server listens, in place of a line in the log.
+    """
     _raise_file_limit()
 
     async def main() -> None:
@@ -278,7 +288,10 @@ def run(application: Application, options: ServerOptions | None = None) -> int:
         # What exists now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
+        if on_ready is None:
+            logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
+        else:
+            on_ready(server)
         await server.serve_until_signal()
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -65,7 +65,7 @@ class Exchange:
             self._ended(error)
 
     def leave(self) -> None:
-        """The client went away before there was a reply."""
+        """There will be no link: the client went away, or the whole answer is known."""
         self._gone.set()
         self._opened.set()
 
@@ -146,6 +146,7 @@ class HttpExchange(Exchange):
                 for name, value in error.headers.items()
             ]
             self._answer(FullReply(error.status, [*headers, _TEXT], error.message.encode()))
+            self.leave()
             return {"type": "http.disconnect"}
         self._read = chunk is None
         return {"type": "http.request", "body": chunk or b"", "more_body": not self._read}
@@ -170,6 +171,7 @@ class HttpExchange(Exchange):
         if not self.reply.done():
             if not more:
                 self._collect(message)
+                self.leave()
                 return
             self._answer(StreamReply(*self._head, self, "body"))
         await self._opened.wait()

@@ -145,6 +145,8 @@ class _Lifespan:
 
         async def send(message: Message) -> None:
             nonlocal started
+            if not message["type"].startswith("lifespan."):
+                raise RuntimeError(f"{message['type']!r} is no message of the lifespan")
             started = started or message["type"] == "lifespan.startup.complete"
             self._answers.put_nowait(message)
 

@@ -78,7 +78,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file that may be served: its path without links, its size and change time when it was found."""
+    """A file that may be served: its path without links, and how it was found."""
 
     path: str
     size: int
@@ -87,7 +87,7 @@ class FoundFile:
 
     @property
     def etag(self) -> bytes:
-        """The entity tag, quotes included; strong, as time has nanoseconds (RFC 9110 section 8.8.3)."""
+        """The entity tag, with quotes; strong, as time has nanoseconds (RFC 9110, 8.8.3)."""
         return b'"%x-%x"' % (self.mtime_ns, self.size)
 
     @property
@@ -98,10 +98,11 @@ class FoundFile:
 
 @dataclass(slots=True)
 class StaticReply:
-    """A response whose body comes in pieces; `length` is their sum, and in `headers` too.
+    """A response whose body comes in pieces.
 
-    The iterator opens the file at its first step: one that is never begun holds nothing. It raises `OSError`
-    when the file is no longer the one that the head describes.
+    `length` is their sum, and in `headers` too. The iterator opens the file at its first step: one that is
+    never begun holds nothing. It raises `OSError` when the file is no longer the one that the head
+    describes.
     """
 
     status: int
@@ -146,8 +147,6 @@ class StaticFiles:
             state = os.stat(candidate)
             if S_ISDIR(state.st_mode):
                 candidate = candidate.rstrip("/") + "/" + INDEX
-            elif path.endswith("/"):
-                return None
             return _found(candidate, os.path.realpath(self._public))
         except (OSError, ValueError):
             return None
@@ -206,7 +205,7 @@ class StaticFiles:
 
 
 def content_type(name: str) -> str:
-    """Return the content type of a file name; text is UTF-8, unknown is `application/octet-stream`."""
+    """Return the content type of a file name; text is UTF-8, unknown is a byte stream."""
     extension = os.path.splitext(name)[1][1:].lower()
     kind = _TYPES.get(extension)
     if kind is None:
@@ -217,10 +216,10 @@ def content_type(name: str) -> str:
 
 
 def parse_range(value: bytes, size: int) -> tuple[int, int] | None:
-    """Return (start, stop) of a `Range` field with one byte range; stop is past the last byte.
+    """Return (start, stop) of a `Range` field with one byte range.
 
-    None: no byte range, malformed, or several ranges; the field is to be ignored. An empty range, (n, n):
-    it cannot be satisfied. RFC 9110 section 14.1.2.
+    `stop` is past the last byte. None: no byte range, malformed, or several ranges; the field is to be
+    ignored. An empty range, (n, n): it cannot be satisfied. RFC 9110 section 14.1.2.
     """
     unit, separator, spec = value.strip(b" \t").partition(b"=")
     first, dash, last = (part.strip(b" \t") for part in spec.partition(b"-"))
@@ -228,7 +227,7 @@ def parse_range(value: bytes, size: int) -> tuple[int, int] | None:
         return None
     if not first:
         length = _number(last)
-        return None if length is None else (max(size - length, 0) if length else size, size)
+        return None if length is None else (max(size - length, 0), size)
     start = _number(first)
     stop = size - 1 if not last else _number(last)
     if start is None or stop is None or (last and stop < start):
@@ -251,7 +250,7 @@ def _is_servable(path: str) -> bool:
 
 
 def _found(candidate: str, root: str) -> FoundFile | None:
-    """Return the file behind a path when, links followed, it is in the root and not a dot-file there."""
+    """Return the file behind a path when, links followed, it may be served."""
     real = os.path.realpath(candidate, strict=True)
     inside = root.rstrip(os.sep) + os.sep
     if not real.startswith(inside):
@@ -275,7 +274,7 @@ def _as_it_is(found: FoundFile, state: os.stat_result) -> FoundFile:
 
 
 def _open(found: FoundFile) -> BinaryIO:
-    """Open the very file that was found; raises `OSError` when it is another one by now."""
+    """Open the very file that was found; raises `OSError` when it is another by now."""
     file = open(found.path, "rb", opener=_opener)  # noqa: SIM115
     try:
         if _as_it_is(found, os.fstat(file.fileno())) != found:

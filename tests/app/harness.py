@@ -89,6 +89,8 @@ class FakeBody:
         return self.data
 
     async def __aiter__(self) -> Any:
+        if self.error is not None:
+            raise self.error
         for at in range(0, len(self.data), 3):
             yield self.data[at : at + 3]
 

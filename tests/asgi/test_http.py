@@ -314,13 +314,33 @@ async def test_abort_leaves_the_body_unfinished() -> None:
     assert streaming.host.sent[-1]["more_body"] is True
 
 
+@pytest.mark.parametrize(("format", "ends", "code"), [("sse", True, 1001), ("body", False, 1006)])
 @asynchronous
-async def test_cancelling_the_server_closes_the_session() -> None:
-    streaming = Streaming()
+async def test_server_that_stops_ends_event_streams_in_order(format: Any, ends: bool, code: int) -> None:
+    streaming = Streaming(format=format)
+    await turns()
+    streaming.session.text("x")
     await turns()
     streaming.host.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await streaming.host.task
+    # Bytes that stop early must not look like all of them.
+    assert streaming.host.sent[-1]["more_body"] is not ends
+    assert streaming.session.events == ["opened", ("closed", code, "")]
+
+
+@asynchronous
+async def test_server_that_stops_while_something_waits_cuts() -> None:
+    streaming = Streaming()
+    await turns()
+    streaming.host.open.clear()
+    streaming.session.text("x")
+    await turns()
+    streaming.host.task.cancel()
+    streaming.host.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await streaming.host.task
+    assert streaming.host.sent[-1]["more_body"] is True
     assert streaming.session.events == ["opened", ("closed", 1006, "")]
 
 

@@ -42,7 +42,9 @@ def test_target_without_raw_path() -> None:
 
 def test_request() -> None:
     request = make_request(
-        http_scope("POST", "/a", headers=[(b"Host", b"x"), (b"X-One", b"1")], scheme="https", http_version="2")
+        http_scope(
+            "POST", "/a", headers=[(b"Host", b"x"), (b"X-One", b"1")], scheme="https", http_version="2"
+        )
     )
     assert (request.method, request.target, request.http_version) == ("POST", b"/a", "2")
     assert request.headers == [(b"host", b"x"), (b"x-one", b"1")]

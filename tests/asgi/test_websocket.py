@@ -207,12 +207,13 @@ async def test_server_that_refuses_a_message(caplog: pytest.LogCaptureFixture) -
 
 
 @asynchronous
-async def test_cancelling_the_server_closes_the_session() -> None:
+async def test_server_that_stops() -> None:
     socket = await Socket().open()
     socket.host.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await socket.host.task
-    assert socket.events == ["opened", ("closed", 1006, "")]
+    assert socket.host.sent[-1] == {"type": "websocket.close", "code": 1001, "reason": ""}
+    assert socket.events == ["opened", ("closed", 1001, "")]
 
 
 @asynchronous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -55,7 +56,8 @@ def requests(draw: st.DrawFn) -> Sent:
             wire += b"%x%b\r\n%b\r\n" % (len(piece), extension, piece)
         wire += b"0\r\n%b\r\n" % draw(st.sampled_from([b"", b"a: b\r\n", b"Host:\r\nx:\ty\r\n"]))
     lines = [
-        b"%b:%b%b%b" % (name, draw(_space), value, draw(_space))
+        # llhttp takes no tab after a transfer coding.
+        b"%b:%b%b%b" % (name, draw(_space), value, b" " if name == b"transfer-encoding" else draw(_space))
         for name, value in draw(st.permutations(fields))
     ]
     data = b"%b %b HTTP/1.1\r\n%b\r\n\r\n%b" % (method.encode(), target, b"\r\n".join(lines), wire)
@@ -70,4 +72,4 @@ pipelines = st.lists(requests(), min_size=1, max_size=4)
 def cut(data: bytes, offsets: list[int]) -> list[bytes]:
     """Return the data cut at the offsets, each taken modulo its length."""
     places = sorted({offset % (len(data) + 1) for offset in offsets} | {0, len(data)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]

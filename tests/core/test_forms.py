@@ -92,7 +92,7 @@ def test_what_is_missing_is_a_400_that_names_it() -> None:
         (b'form-data; filename="b"; name="a"', "a", "b"),
         (b'form-data; name="a"; filename="b;c=\\"d\\\\e"', "a", 'b;c="d\\e'),
         (b'form-data; name="a"; filename="C:\\dir\\b"', "a", "C:\\dir\\b"),
-        (b'form-data; name="a%22%0D%0a"; filename="%22%41"', 'a"\r\n', '"%41'),
+        (b'form-data; name="a%22%0D%0a"; filename="%22%0d%0A%41"', 'a"\r\n', '"\r\n%41'),
         ('form-data; name="é"; filename="語"'.encode(), "é", "語"),
         (b'form-data; name="a"; filename="b"; filename*=UTF-8\'\'c', "a", "b"),
         (b'form-data; name=""; filename="b"', "", "b"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httptools
 import pytest
 
 from longwave.core.heads import parse_fields, parse_head
@@ -146,6 +147,44 @@ def test_connect_is_told_what_is_allowed() -> None:
         parse_head(head(line=b"CONNECT a:1 HTTP/1.1"), LIMITS)
     assert caught.value.status == 405
     assert "GET" in caught.value.headers["Allow"]
+
+
+class Lenient(httptools.HttpRequestParser):
+    """A parser that lets through what it can be made to let through."""
+
+    def __init__(self, protocol: object) -> None:
+        super().__init__(protocol)
+        self.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_chunked_length=True,
+            lenient_transfer_encoding=True,
+            lenient_version=True,
+            lenient_optional_lf_after_cr=True,
+            lenient_optional_cr_before_lf=True,
+        )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Content-Length: 5", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked", b"Content-Length: 5"],
+        [b"Transfer-Encoding: gzip"],
+        [b"Transfer-Encoding: chunked, gzip"],
+        [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
+        [b"X: a\x07"],
+        [b"X: a\x00"],
+        [b"X: a\nY: b"],
+    ],
+)
+def test_framing_and_controls_are_refused_even_if_llhttp_lets_them_through(
+    lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = head(*lines, line=b"POST / HTTP/1.1")
+    monkeypatch.setattr(httptools, "HttpRequestParser", Lenient)
+    assert parse_fields(raw)
+    with pytest.raises(RequestError, match=r"must|control|only"):
+        parse_head(raw, LIMITS)
 
 
 def test_no_field_takes_long_to_check() -> None:

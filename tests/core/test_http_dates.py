@@ -19,6 +19,7 @@ LAST = 253402300799
         (0, b"Thu, 01 Jan 1970 00:00:00 GMT"),
         (EXAMPLE, b"Sun, 06 Nov 1994 08:49:37 GMT"),
         (EXAMPLE + 0.999, b"Sun, 06 Nov 1994 08:49:37 GMT"),
+        (EXAMPLE + 0.9999998, b"Sun, 06 Nov 1994 08:49:37 GMT"),
         (-0.5, b"Wed, 31 Dec 1969 23:59:59 GMT"),
         (951782400, b"Tue, 29 Feb 2000 00:00:00 GMT"),
         (FIRST, b"Mon, 01 Jan 0001 00:00:00 GMT"),

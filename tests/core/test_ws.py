@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.exceptions import ProtocolError as TheirProtocolError
-from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 import longwave.core.ws as module
 from longwave.core.ws import Binary, Close, Event, Ping, Pong, Text, WebSocket
@@ -94,6 +91,7 @@ def test_text_is_str_and_binary_is_bytes() -> None:
         *[bytes((first,)) + text("x" * 9)[1:] for first in range(256) if first not in (0x81, 0x82)],
         *[bytes((first,)) + text("x" * 200)[1:] for first in range(256) if first not in (0x81, 0x82)],
     ],
+    ids=lambda data: f"{len(data)}-{data[:4].hex()}",
 )
 def test_anything_else_is_left_to_receive(data: bytes) -> None:
     websocket = WebSocket()
@@ -130,6 +128,19 @@ def test_the_short_way_knows_the_limit() -> None:
                 assert taken is not None or size > limit - 14
                 if taken is None:
                     assert everything(websocket, frame) == [Text("x" * size)]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 124, 125, 126, 300, 65535, 65536])
+def test_the_limit_holds_for_every_frame_of_a_read(limit: int) -> None:
+    fits, more = b"x" * limit, b"x" * (limit + 1)
+    for make in (binary, lambda payload: text(payload.decode())):
+        assert len(everything(WebSocket(max_message=limit), make(fits) * 3)) == 3
+        websocket = WebSocket(max_message=limit)
+        events = websocket.receive(make(fits) + make(more))
+        next(events)
+        with pytest.raises(ProtocolError) as caught:
+            next(events)
+        assert caught.value.code == 1009
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"x" * 300 + b"\xe2\x82"])
@@ -297,7 +308,7 @@ def test_a_million_fragments_of_one_octet_stop_at_the_cap() -> None:
 
 def read_in_pieces(opcode: int, size: int) -> Callable[[], None]:
     data = encode(Frame(opcode, b"x" * size))
-    reads = [data[start : start + 65536] for start in range(0, len(data), 65536)]
+    reads = [data[start : start + 4096] for start in range(0, len(data), 4096)]
     return lambda: expect_one(opcode, size, reads)
 
 
@@ -342,9 +353,9 @@ def test_time_is_linear(make: Callable[[int, int], Callable[[], None]], opcode: 
 
 
 def timed(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     call()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 # Random input.
@@ -451,7 +462,7 @@ def test_text_fails_with_the_first_impossible_octet(payload: bytes, size: int, e
     for piece in pieces_of(wire, edges):
         position += len(piece)
         came = payload[: sum(there[:position])]
-        if can_be_utf8(came) and (position < len(wire) or can_be_utf8(came) == is_utf8(came)):
+        if can_be_utf8(came) and (position < len(wire) or is_utf8(came)):
             wanted = [Text(payload.decode())] if position == len(wire) else []
             assert everything(websocket, piece) == wanted
         else:
@@ -465,92 +476,3 @@ def is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-# The same frames given to the server protocol of `websockets`.
-
-LIMIT = 300
-
-FRAMES = st.lists(
-    st.builds(
-        Frame,
-        opcode=st.sampled_from([TEXT, BINARY, CONTINUATION, CONTINUATION, PING, PONG] * 6 + [CLOSE, 3, 11]),
-        payload=st.one_of(
-            NEAR_UTF8,
-            st.text(max_size=10).map(str.encode),
-            st.sampled_from(
-                [b"", b"\x03\xe8", b"\x03\xe8bye", b"\x03\xed", b"x" * 120, b"x" * 126, b"x" * 200]
-            ),
-        ),
-        fin=st.sampled_from([True, True, False]),
-        rsv=st.sampled_from([0] * 30 + [1, 2, 4]),
-        masked=st.sampled_from([True] * 30 + [False]),
-        length_bytes=st.sampled_from([None] * 20 + [2, 8]),
-    ),
-    max_size=12,
-)
-
-
-@given(FRAMES, st.sets(st.integers(0, 1000), max_size=6))
-@settings(max_examples=600, deadline=None)
-def test_verdicts_are_those_of_websockets(frames: list[Frame], edges: set[int]) -> None:
-    websocket = WebSocket(max_message=LIMIT)
-    ours: list[Event] = []
-    code = None
-    try:
-        for piece in pieces_of(encode_step(tuple(frames)), edges):
-            ours += websocket.receive(piece)
-    except ProtocolError as error:
-        code = error.code
-    theirs, codes = their_verdict(frames)
-    assert ours == theirs
-    assert code in codes
-
-
-def their_verdict(frames: list[Frame]) -> tuple[list[Event], set[int | None]]:
-    """What `websockets` makes of the frames: events, and the codes that an error may have.
-
-    We differ from it on purpose in five points, which are put right here: it takes lengths that are not in
-    their shortest form; it leaves UTF-8 of messages to the layer above; it calls a close inside a
-    fragmented message an error (Autobahn 7.1.5); it counts a ping inside a message against the limit of the
-    message (so the limit is applied here); and where a frame breaks two rules, it may name the other.
-    """
-    protocol = ServerProtocol(state=State.OPEN, max_size=None)
-    events: list[Event] = []
-    message = b""
-    opcode = None
-    for frame in frames:
-        codes: set[int | None] = set()
-        protocol.receive_data(encode(frame))
-        size = len(frame.payload)
-        if frame.length_bytes is not None and size < (126 if frame.length_bytes == 2 else 65536):
-            codes.add(1002)
-        if frame.opcode < CLOSE and len(message) + size > LIMIT:
-            codes.add(1009)
-        error = protocol.parser_exc
-        got = protocol.events_received()
-        inside = frame.opcode == CLOSE and opcode is not None and "incomplete fragmented" in str(error)
-        if error is not None and not inside:
-            codes |= {THEIR_CODES[type(error)]}
-            if frame.opcode == CLOSE and size > 2 and not is_utf8(frame.payload[2:]):
-                codes |= {1002, 1007}
-        if codes:
-            return events, codes
-        if frame.opcode == CLOSE:
-            closed = Close(int.from_bytes(frame.payload[:2], "big"), frame.payload[2:].decode())
-            return [*events, closed if size else Close(1005, "")], {None}
-        assert len(got) == 1
-        if frame.opcode >= CLOSE:
-            events.append(event_of(frame.opcode, frame.payload))
-            continue
-        opcode = opcode or frame.opcode
-        message += frame.payload
-        if opcode == TEXT and not (is_utf8(message) if frame.fin else can_be_utf8(message)):
-            return events, {1007}
-        if frame.fin:
-            events.append(event_of(opcode, message))
-            message, opcode = b"", None
-    return events, {None}
-
-
-THEIR_CODES = {TheirProtocolError: 1002, UnicodeDecodeError: 1007}

@@ -65,17 +65,10 @@ class Changes:
 @asynccontextmanager
 async def watching(root: Path, *extra: Path) -> AsyncIterator[Changes]:
     changes = Changes()
-    task = asyncio.create_task(Watcher(root, changes.queue.put_nowait, extra=extra).run())
-    # The watch begins in a thread; a first change that is noticed shows that it has.
-    probe = root / "probe.py"
-    for _ in range(200):
-        probe.write_text("")
-        try:
-            async with asyncio.timeout(0.1):
-                await changes.until(probe)
-            break
-        except TimeoutError:
-            continue
+    watcher = Watcher(root, changes.queue.put_nowait, extra=extra)
+    task = asyncio.create_task(watcher.run())
+    async with asyncio.timeout(10):
+        await watcher.begun.wait()
     yield changes
     task.cancel()
     await asyncio.wait([task])

@@ -45,7 +45,9 @@ async def test_handshake() -> None:
         return UpgradeReply(Recorder(), [(b"x", b"1")], "b")
 
     async with TestClient(Application(handle)) as client:
-        async with client.websocket("/chat", protocols=("a", "b"), params={"x": 1}, headers={"origin": "o"}) as ws:
+        async with client.websocket(
+            "/chat", protocols=("a", "b"), params={"x": 1}, headers={"origin": "o"}
+        ) as ws:
             assert (ws.protocol, ws.headers["x"], ws.close_code) == ("b", "1", None)
     (request,) = requests
     assert (request.is_upgrade, request.body, request.target) == (True, None, b"/chat?x=1")
@@ -122,7 +124,9 @@ async def test_wait_closed_throws_away_what_comes() -> None:
 async def test_time_limit_shows_what_had_come() -> None:
     session = Recorder()
     async with socket(session) as ws:
-        with pytest.raises(TimeoutError, match=r"/chat: no message came within 0.01 s; no message had come before"):
+        with pytest.raises(
+            TimeoutError, match=r"/chat: no message came within 0.01 s; no message had come before"
+        ):
             await ws.receive(timeout=0.01)
         for number in range(7):
             session.text(str(number))
@@ -254,7 +258,9 @@ async def test_time_limit_of_events() -> None:
     async with stream(session) as events:
         session.link.write(b"data: one\n\n: beat\n\n")
         await events.receive()
-        with pytest.raises(TimeoutError, match=r"/clock: no event came .*; 1 had come before: 'one'; 1 comments"):
+        with pytest.raises(
+            TimeoutError, match=r"/clock: no event came .*; 1 had come before: 'one'; 1 comments"
+        ):
             await events.receive(timeout=0.01)
         with pytest.raises(TimeoutError):
             await events.receive_json(timeout=0.01)

@@ -35,6 +35,7 @@ def make_project(root: Path) -> Path:
         "public/.git/config": SECRET,
         "public/docs/.htpasswd": SECRET,
         "public/a%2Fb": SECRET,
+        "public/a\\b": SECRET,
     }
     for name, data in files.items():
         path = root / name

@@ -12,7 +12,7 @@ from longwave.contract import FullReply
 from longwave.core.http_dates import format_date
 from longwave.errors import HTTPError
 from longwave.types import Fields
-from longwave.web.static import FoundFile, StaticFiles, StaticReply, content_type
+from longwave.web.static import FoundFile, StaticFiles, StaticReply, _open, content_type
 from tests.core.growth import growth
 from tests.web.site import DATE, MODIFIED, SECRET, get, header, make_project, static_of
 
@@ -83,6 +83,7 @@ def test_files(static: StaticFiles, path: str, body: bytes, kind: bytes) -> None
         "/docs/../app.js",
         "/..\\secret.txt",
         "/docs\\page.html",
+        "/a\\b",
         "/a%2Fb",
         "/a%2fb",
         "/..%2fsecret.txt",
@@ -314,6 +315,16 @@ def test_a_link_that_was_put_there_is_not_followed(project: Path, static: Static
     with pytest.raises(HTTPError) as caught:
         static.respond(found, [], "GET")
     assert caught.value.status == 404
+
+
+def test_opening_follows_no_link(project: Path) -> None:
+    # The last moment, after the check of what is there: the link's target even looks the same.
+    target = project / "secret.txt"
+    (project / "public/link.txt").symlink_to(target)
+    state = target.stat()
+    found = FoundFile(str(project / "public/link.txt"), state.st_size, state.st_mtime_ns, "text/plain")
+    with pytest.raises(OSError):
+        _open(found)
 
 
 def test_a_file_that_was_written_is_served_as_it_is_now(project: Path, static: StaticFiles) -> None:

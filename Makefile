@@ -1,0 +1,64 @@
+# `make run` and `make test` are all that a fresh clone needs; `make help` lists the rest.
+# Both do their set-up once: the stamps in .venv say what was done, and are older than a newer pyproject.toml.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+# A folder that was copied or moved takes its .venv along, whose scripts still point to the old place.
+ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
+STALE := stale
+endif
+
+.PHONY: help run setup setup-test tools test test-long lint types unit e2e format clean stale
+.DEFAULT_GOAL := help
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: setup  ## serve examples/chat on http://localhost:3000, again at each change
+	@exec $(BIN)/longwave dev examples/chat
+
+setup: $(VENV)/.setup-run  ## make .venv with Longwave in it
+
+setup-test: $(VENV)/.setup-test  ## setup, and what the tests need from Python's package index
+
+tools:  ## the programs that tests need: installed by apt-get as root, else named
+	@scripts/setup.sh tools
+
+test: setup-test tools  ## check everything: style, types, all tests
+	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+test-long: export LONGWAVE_TEST_LENGTH := full
+test-long: test  ## the same, each test at its full length
+
+lint: setup-test  ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup-test  ## mypy --strict
+	@$(BIN)/mypy
+
+unit: setup-test  ## the quick tests
+	@$(BIN)/python -m pytest -q --ignore=tests/e2e $(PYTEST_ARGS)
+
+e2e: setup-test tools  ## the tests with real servers and a real browser
+	@$(BIN)/python -m pytest -q tests/e2e $(PYTEST_ARGS)
+
+format: setup-test  ## let ruff write the format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.setup-run: pyproject.toml $(STALE)
+	@PYTHON="$(PYTHON)" scripts/setup.sh run
+
+$(VENV)/.setup-test: $(VENV)/.setup-run
+	@PYTHON="$(PYTHON)" scripts/setup.sh test

@@ -1,0 +1,2 @@
+"""Checks of the reference."""
+from __future__ import annotations
