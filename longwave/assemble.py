@@ -99,12 +99,7 @@ def create_app(
     `hooks` are WebSocket hooks that run before those of every route. Raises `ConfigError` and `RouteError`.
     """
     if settings is None:
-        if root is None:
-            settings = settings_from_values(config)
-        else:
-            settings = load_settings(
-                root, command="start", overrides=config, overrides_source="create_app(...)"
-            )
+        settings = _settings(root, config)
     dev = settings.command == "dev"
     loader: Loader | None = None
     problems: list[Problem] = []
@@ -143,6 +138,12 @@ def create_app(
     return app
 
 
+def _settings(root: str | os.PathLike[str] | None, config: Mapping[str, Any]) -> Settings:
+    if root is None:
+        return settings_from_values(config)
+    return load_settings(root, command="start", overrides=config, overrides_source="create_app(...)")
+
+
 def _load_routes(loader: Loader, folder: Path, dev: bool) -> tuple[list[Route], list[Problem]]:
     routes: list[Route] = []
     problems: list[Problem] = []
@@ -174,7 +175,7 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
 def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
     found = []
     for name, path in scan_ordered(folder / "middleware"):
-        offered = _offered(loader.load(path), name, ("middleware", "handler"))
+        offered = _offered(loader.load(path), path, ("middleware", "handler"))
         found.append(offered if isinstance(offered, Middleware) else Middleware(offered, name))
     return found
 
@@ -182,17 +183,17 @@ def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
 def _load_plugins(loader: Loader, folder: Path) -> list[Plugin]:
     found = []
     for name, path in scan_ordered(folder / "plugins"):
-        offered = _offered(loader.load(path), name, ("plugin", "handler"))
+        offered = _offered(loader.load(path), path, ("plugin", "handler"))
         found.append(offered if isinstance(offered, Plugin) else Plugin(offered, name))
     return found
 
 
-def _offered(module: Any, name: str, names: tuple[str, ...]) -> Any:
+def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
     for candidate in names:
         value = getattr(module, candidate, None)
         if value is not None:
             return value
-    raise RouteError(f"{name}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
+    raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
 
 
 def _static(settings: Settings) -> Callable[[Event], Reply | None]:

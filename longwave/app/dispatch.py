@@ -188,6 +188,8 @@ class Dispatcher:
 
     def _reply(self, event: Event, value: Any) -> Reply:
         """Return the reply of what a handler returned."""
+        if isinstance(value, Exception):
+            raise value
         if isinstance(value, EventStream):
             if value is not event.stream:
                 raise TypeError("a handler returned the event stream of another request")

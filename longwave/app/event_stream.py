@@ -114,15 +114,21 @@ class EventStream:
 
     def pause(self) -> None:
         """Keep pushes back until `resume` or `flush`; beyond `limits.outgoing` a push waits."""
+        if self._is_elsewhere(self.pause):
+            return
         self._paused = True
 
     def resume(self) -> None:
         """Let pushes through again, those that were kept back first."""
+        if self._is_elsewhere(self.resume):
+            return
         self._paused = False
         self.flush()
 
     def flush(self) -> None:
         """Send what was kept back, paused or not."""
+        if self._is_elsewhere(self.flush):
+            return
         if self._link is not None and self._early:
             kept, self._early = b"".join(self._early), []
             self._write(kept)
@@ -130,6 +136,8 @@ class EventStream:
 
     async def close(self) -> None:
         """End the stream; what was kept back goes out first. Idempotent; within `on_closed` a no-op."""
+        if self._is_elsewhere(self.end):
+            return
         self.end()
 
     def on_closed(self, callback: Callback) -> Callback:
@@ -274,11 +282,19 @@ class EventStream:
 
     # Below: how it is done.
 
+    def _is_elsewhere(self, again: Callable[[], None]) -> bool:
+        """Whether the caller is another thread; then the call is made again where it belongs."""
+        if get_ident() == self._runtime.thread:
+            return False
+        self._runtime.from_thread(again)
+        return True
+
     async def _push(self, encoded: bytes) -> bool:
         if self._closed:
             return False
         if get_ident() != self._runtime.thread:
-            raise RuntimeError("push() belongs to the loop's thread: use publish() from others")
+            there = asyncio.run_coroutine_threadsafe(self._push(encoded), self._runtime.loop)
+            return await asyncio.wrap_future(there)
         if not self._started:
             self._begin()
         if self._link is None or self._paused:

@@ -43,6 +43,7 @@ class AsgiLink:
         "_flying",
         "_high",
         "_outbox",
+        "_said",
         "_send",
         "_session",
         "_task",
@@ -69,6 +70,7 @@ class AsgiLink:
         self._high = False
         self._corked = False
         self._flushing = False
+        self._said = False
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.ending: tuple[int, str] | None = None
@@ -176,7 +178,8 @@ class AsgiLink:
         try:
             while self._outbox and not self.ended.done():
                 await self._send_batch()
-            if self.ending is not None and not self.ended.done():
+            if self.ending is not None and not self._said and not self.ended.done():
+                self._said = True
                 await self._send_end(*self.ending)
         except OSError:
             self.finish(1006, "")

@@ -1,6 +1,6 @@
-"""From a folder to a table, from a path to a route, from source to generations of modules.
+"""From files to routes: `files` reads names, `table` matches paths.
 
-`files` reads names, `table` matches paths, `modules` loads a project's code.
+`modules` loads a project's code, in generations.
 """
 
 from __future__ import annotations

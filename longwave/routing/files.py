@@ -28,9 +28,9 @@ _NUMBER_OR_TEXT = re.compile(r"[0-9]+|[^0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class RouteFile:
-    """A route file: where it is, the pattern it answers, its method (None: any), its name.
+    """A route file: where it is and what it answers.
 
-    `name` is the path inside the folder, with slashes, for messages and lists.
+    `method` is None for any; `name` is the path inside the folder, with slashes, for messages and lists.
     """
 
     path: Path
@@ -69,7 +69,7 @@ def scan(folder: Path, *, mode: Literal["dev", "prod"], root: Path | None = None
 
 
 def scan_ordered(folder: Path, *, root: Path | None = None) -> list[tuple[str, Path]]:
-    """Return name and path of the files of `middleware/` or `plugins/`, in the order in which they run.
+    """Return names and paths of middleware or plugins in the order they run in.
 
     Names compare with their numbers as numbers: `2.log.py` runs before `10.auth.py`. The name is the path
     inside the folder without `.py`; method and mode are not read from it. What is left out, and how links

@@ -1,4 +1,4 @@
-"""What the loader knows of a module: where it is, what it imported, how it is called, how it failed."""
+"""What the loader knows of a module: its place, name, imports, failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ModuleFailure", "Package", "Record", "candidates", "closure", "locat
 
 
 class ModuleFailure(RouteError):
-    """A module of the project could not be loaded; the text names file, line and source line.
+    """A module could not be loaded; the text names file, line and source line.
 
     `path`, `lineno` and `line` are the deepest place in the project's own code that the error passed
     (`lineno` is 0 and `line` empty where there is none); `exception`, also the `__cause__`, is the error.
@@ -57,7 +57,7 @@ class Record:
         return self.path.name == "__init__.py"
 
     def reach(self, path: Path) -> Record | None:
-        """Return the module of a path that this one, or one that it imports, holds already."""
+        """Return a module that this one, or one that it imports, holds already."""
         seen, todo = {id(self)}, [self]
         while todo:
             record = todo.pop()
@@ -72,7 +72,7 @@ class Record:
 
 
 class Package(ModuleType):
-    """A folder as a package: its submodules are looked up when they are asked for, and not kept.
+    """A folder as a package: its submodules are looked up, and not kept.
 
     So a package that did not change can be shared by generations whose submodules differ.
     """
@@ -100,7 +100,7 @@ class Package(ModuleType):
 
 
 def candidates(stem: Path) -> tuple[Path, Path]:
-    """Return the files that a module could be, in the order in which Python looks for them."""
+    """Return the files that a module could be, in Python's order."""
     return stem / "__init__.py", stem.with_name(stem.name + ".py")
 
 
@@ -113,7 +113,7 @@ def locate(stem: Path) -> Path | None:
 
 
 def closure(edges: Mapping[Path, Iterable[Path]], paths: Iterable[Path]) -> set[Path]:
-    """Return what leads to any of the paths along the edges, the paths themselves left out."""
+    """Return what leads to any of the paths, the paths themselves left out."""
     importers: dict[Path, list[Path]] = {}
     for importer, wanted in edges.items():
         for path in wanted:
@@ -129,9 +129,10 @@ def closure(edges: Mapping[Path, Iterable[Path]], paths: Iterable[Path]) -> set[
 
 
 def module_name(path: Path, root: Path) -> str:
-    """Return the dotted name of a file inside the root; `[id].py` and `users.get.py` become words.
+    """Return the dotted name of a file inside the root.
 
-    Different files can get one name (`users_get.py`): the loader tells them apart.
+    `[id].py` and `users.get.py` become words. Different files can get one name (`users_get.py`): the loader
+    tells them apart.
     """
     *folders, last = path.relative_to(root).parts
     parts = [*folders, last.removesuffix(".py")]

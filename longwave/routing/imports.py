@@ -1,4 +1,4 @@
-"""How modules of a project find each other: the `__import__` that they are given, and importlib's way in."""
+"""How modules find each other: their `__import__`, and importlib's way in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OURS = __name__.partition(".")[0]
 
 
 class Importer:
-    """Resolves imports by place: a name is a file under the root, or it is not the project's.
+    """Resolves imports by place: a name is a file under the root, or foreign.
 
     `find(record, path)` returns a module as the module of a record sees it, loading it if need be, and is
     called with the lock held; `seen` does the same for what is loaded already, or returns None.
@@ -42,7 +42,7 @@ class Importer:
         self._owned: dict[str, bool] = {}
 
     def forget(self) -> None:
-        """Resolve again what was resolved: modules were exchanged, or files have come or gone."""
+        """Resolve again what was resolved: modules or files have changed."""
         self._epoch = object()
         self._owned = {}
 
@@ -55,7 +55,7 @@ class Importer:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """Be the `__import__` of one module; apart from `record`, what Python calls it with."""
+        """Be the `__import__` of one module; what Python gives follows `record`."""
         names = tuple(fromlist or ())
         key = (name, names, level)
         epoch = self._epoch
@@ -77,13 +77,13 @@ class Importer:
         return module
 
     def package(self, name: str, folder: Path, record: Record | None) -> Package:
-        """Return a new package whose submodules are those that the module of the record sees."""
+        """Return a package whose submodules are those that a module sees."""
         return Package(name, folder, partial(self._child, record, folder, False))
 
     def _import(
         self, record: Record, folder: Path, parts: list[str], names: tuple[str, ...], absolute: bool
     ) -> ModuleType:
-        """Import `a.b.c` from a folder; return `a`, or with names to take from it, `c` with these names."""
+        """Import `a.b.c` from a folder; return `a`, or `c` if names are taken from it."""
         init = folder / "__init__.py"
         place = init if folder != self._root and init.is_file() else folder
         taken: list[ModuleType] = []
@@ -119,7 +119,7 @@ class Importer:
                     self._take(record, stem, found)
 
     def _take(self, record: Record, stem: Path, place: Path) -> ModuleType:
-        """Return what was located as one module sees it, and note that this module holds it."""
+        """Return what was located, as one module sees it, which then holds it."""
         if stem != self._root:
             record.wanted.update(candidates(stem))
         if place.suffix != ".py":
@@ -132,7 +132,7 @@ class Importer:
         return target.module
 
     def _view(self, record: Record, folder: Path) -> Package:
-        """Return a folder without `__init__.py` as one module sees it: it shows what that module holds."""
+        """Return a folder without `__init__.py` as one module sees it."""
         view = record.views.get(folder)
         if view is None:
             parts = [record.name.partition(".")[0], *folder.relative_to(self._root).parts]
@@ -159,10 +159,10 @@ class Importer:
         return found.module
 
     def _owns(self, name: str) -> bool:
-        """Whether the name of an absolute import is the project's: it has that file, or it is `src`.
+        """Whether the name of an absolute import is the project's.
 
-        Another folder without `__init__.py` gives way to what is installed, as in Python, but for the
-        modules that are in it.
+        It is when the project has that file, or when it is `src`. Another folder without `__init__.py`
+        gives way to what is installed, as in Python, but for the modules that are in it.
         """
         owned = self._owned.get(name)
         if owned is None:
@@ -208,7 +208,10 @@ class Finder(MetaPathFinder):
 
 
 class SourceLoader(SourceFileLoader):
-    """The loader that a module's `__spec__` names: gives sources and data; what it loads is there already."""
+    """The loader that a module's `__spec__` names.
+
+    It gives sources and data; what it is asked to load is there already.
+    """
 
     def __init__(self, name: str, path: Path, module: ModuleType) -> None:
         super().__init__(name, str(path))

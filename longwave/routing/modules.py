@@ -1,4 +1,6 @@
-"""A project's own modules in generations: loaded from source, swapped as one, never mixed.
+"""A project's own modules, loaded from source, in generations.
+
+Modules of a generation are swapped as one, and never mixed with those of another.
 
 Everything under the root is loaded here, under names such as `lw_3f2a91c0_1.src.server.util.words`; what is
 installed comes from Python's own import. Modules find each other by the `__import__` that they are given, so
@@ -8,10 +10,14 @@ a foreign package called `src`, never meet.
 A change makes generation n+1 of the changed modules and of all that import them; the others are shared. Code
 of an old generation goes on with the modules that it has. Classes of a reloaded module are new ones.
 
-What differs from an ordinary import: `importlib.import_module` does not know the name `src.x` (relative to
-`__package__` it works, but what is imported that way is not followed by a reload of the importer); extension
-modules inside the root are not found; the folder of a `.py` file that is reached by a link is the link's; a
-thread that is started and waited for while a module loads cannot import modules of the project itself.
+What differs from an ordinary import:
+
+- `importlib.import_module` does not know the name `src.x`; relative to `__package__` it works, but a change
+  of what was imported that way does not renew the importer.
+- What is looked up in a package that has an `__init__.py` (`util.words.shout`) is that of the current
+  generation for old code too; a name that was imported, or a dotted import through plain folders, is not.
+- Extension modules inside the root are not found; behind a link, a file's folder is that of the link.
+- A thread that is started and waited for while a module loads cannot import the project's modules itself.
 """
 
 from __future__ import annotations
@@ -41,7 +47,9 @@ _instances = itertools.count(1)
 
 
 class Generation:
-    """The project's modules as they stand together; made by `Loader.begin`, then committed or discarded."""
+    """The project's modules as they stand together.
+
+    `Loader.begin` makes one; then it is committed or discarded."""
 
     def __init__(self, loader: Loader, number: int, base: Generation | None, dropped: set[Path]) -> None:
         self.number = number
@@ -51,10 +59,13 @@ class Generation:
         self._loader = loader
         if base is not None:
             self.records = {path: record for path, record in base.records.items() if path not in dropped}
-            self.entries = {path: None for path in base.entries if path.is_file()}
+            self.entries = dict(base.entries)
 
     def load(self, path: Path) -> ModuleType:
-        """Return the module of a file in this generation; `ModuleFailure` leaves the generation as it was."""
+        """Return the module of a file in this generation.
+
+        `ModuleFailure` leaves the generation as it was.
+        """
         return self._loader._enter(self, path)
 
     def commit(self) -> None:
@@ -62,7 +73,10 @@ class Generation:
         self._loader._commit(self)
 
     def discard(self) -> None:
-        """Throw this generation away; does nothing when that was done, or when it was committed."""
+        """Throw this generation away.
+
+        Does nothing when that was done, or when it was committed.
+        """
         self._loader._discard(self)
 
 
@@ -96,10 +110,11 @@ class Loader:
         sys.meta_path.insert(0, self._finder)
 
     def load(self, path: Path) -> ModuleType:
-        """Return the module of a file in the current generation, loading it if it is not there yet.
+        """Return the module of a file in the current generation.
 
-        A file that cannot be loaded, or lies outside of the root, raises `RouteError`: `ModuleFailure` for
-        what went wrong in the project's code. Nothing that was imported on the way stays.
+        It is loaded if it is not there yet. A file that cannot be loaded, or lies outside of the root,
+        raises `RouteError`: `ModuleFailure` for what went wrong in the project's code. Nothing that was
+        imported on the way stays.
         """
         with self._lock:
             return self._enter(self._current, path)
@@ -109,10 +124,10 @@ class Loader:
         return set(self._current.records)
 
     def dependents(self, paths: Iterable[Path]) -> set[Path]:
-        """Return the modules that import any of the files, directly or not, without the files themselves.
+        """Return the modules that import any of the files, directly or not.
 
-        Imports count from when they are executed, late ones too. Modules whose last loading failed are
-        among them, so that it can be tried again.
+        The files themselves are left out. Imports count from when they are executed, late ones too. Modules
+        whose last loading failed are among them, so that it can be tried again.
         """
         with self._lock:
             edges = {path: set(wanted) for path, wanted in self._failed.items()}
@@ -121,11 +136,12 @@ class Loader:
         return closure(edges, map(self._key, paths))
 
     def begin(self, changed: Iterable[Path]) -> Generation:
-        """Build the next generation: new modules for the changed files and all that import them.
+        """Build the next generation, with new modules where something changed.
 
-        Those that were loaded by `load`, and late imports of unchanged code, are loaded at once;
-        `ModuleFailure` means that the new generation was thrown away. The changes of a generation that was
-        not committed are changes for the next one too. An open generation is discarded.
+        The changed files and all that import them get new modules, the others are shared. Those that were
+        loaded by `load`, and late imports of unchanged code, are loaded at once; `ModuleFailure` means that
+        the new generation was thrown away. The changes of a generation that was not committed are changes
+        for the next one too. An open generation is discarded.
         """
         with self._lock:
             self._check_open()
@@ -147,7 +163,10 @@ class Loader:
             return generation
 
     def close(self) -> None:
-        """Take all modules out of `sys.modules`; code that still runs keeps what it imported."""
+        """Take all modules out of `sys.modules`.
+
+        Code that still runs keeps what it imported.
+        """
         with self._lock:
             self._closed = True
             self._open = None
@@ -179,7 +198,7 @@ class Loader:
                 # What the old generation imported late since `begin`.
                 if path not in generation.dropped:
                     generation.records.setdefault(path, record)
-            generation.entries.update((path, None) for path in old.entries if path.is_file())
+            generation.entries.update(old.entries)
             self._current, self._open = generation, None
             old.records = {}
             # A shared module can have imported an old one late since `begin`: the next change renews it.
@@ -198,7 +217,7 @@ class Loader:
                 self._sweep()
 
     def _to_load(self, generation: Generation, changed: frozenset[Path]) -> list[Path]:
-        """Return what a new generation starts with, in the order in which it was loaded before."""
+        """Return what a new generation starts with, in the order of the old one."""
         late = set()
         for path, record in self._current.records.items():
             if path not in changed:
@@ -220,7 +239,7 @@ class Loader:
 
     @contextmanager
     def _executing(self, generation: Generation) -> Iterator[None]:
-        """Load into a generation on this thread; when the outermost load fails, undo all of it."""
+        """Load into a generation; when the outermost load fails, undo all of it."""
         outermost = self._added is None
         if outermost:
             self._added = []
@@ -296,9 +315,9 @@ class Loader:
         return record
 
     def _register(self, record: Record) -> None:
-        """Put a module into `sys.modules`, and the packages that it is in where they are missing.
+        """Put a module into `sys.modules`, and the packages that it is in.
 
-        Python asks for these when it unpickles, importlib when it resolves a relative name.
+        Python asks for the packages when it unpickles, importlib when it resolves a relative name.
         """
         sys.modules[record.name] = record.module
         name, folder = record.name, record.path.parent
@@ -319,7 +338,7 @@ class Loader:
             del generation.records[record.path]
 
     def _sweep(self) -> None:
-        """Leave the modules of the current and the open generation in `sys.modules`, and no others."""
+        """Leave modules of the current and the open generation in `sys.modules`."""
         generations = [each for each in (self._current, self._open) if each is not None]
         modules = {record.name: record for each in generations for record in each.records.values()}
         parents = {name[: dot.start()] for name in modules for dot in re.finditer(r"\.", name)}
@@ -366,7 +385,7 @@ class Loader:
         return None
 
     def _key(self, path: Path) -> Path:
-        """Return a path as the loader knows it: inside the resolved root, however it was given."""
+        """Return a path as the loader knows it: inside the resolved root."""
         path = Path(os.path.abspath(path))
         if path.is_relative_to(self.root):
             return path

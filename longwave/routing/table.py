@@ -1,4 +1,4 @@
-"""A path into a route: static paths by one lookup, parameters by a trie over segments.
+"""A path into a route: a lookup for static paths, a trie for parameters.
 
 A pattern is a list of segments, written as in file names: `/users/[id]`, `/docs/[...slug]`, `/[...]`. The
 spelling of h3 is read too: `:id` is `[id]`, `*` is `[_]`, `**` is `[...]`, `**:slug` is `[...slug]`.
@@ -44,7 +44,7 @@ _make = tuple.__new__
 
 
 class Segment(NamedTuple):
-    """One segment of a pattern; `text` is the text to equal, or the name of the parameter."""
+    """One segment of a pattern; `text` is what to equal, or a parameter's name."""
 
     kind: Literal["static", "param", "tail"]
     text: str
@@ -60,14 +60,14 @@ class Route(NamedTuple, Generic[T]):
 
 
 class Match(NamedTuple, Generic[T]):
-    """A path's route: its values by method, the path's parameters, the pattern in bracket form."""
+    """A path's route: values by method, parameters, pattern in bracket form."""
 
     methods: dict[str | None, T]
     params: dict[str, str]
     pattern: str
 
     def pick(self, method: str) -> T | None:
-        """Return the value for a method: its own, for HEAD that of GET, then the one for any method."""
+        """Return the value for a method: its own, GET's for HEAD, that for any."""
         for key in _keys_for(method):
             if key in self.methods:
                 return self.methods[key]
@@ -186,9 +186,9 @@ class Table(Generic[T]):
 
 
 def parse_pattern(pattern: str) -> tuple[Segment, ...]:
-    """Read a pattern, in brackets or in h3's spelling; `RouteError` says what is wrong with it.
+    """Read a pattern, in brackets or in h3's spelling.
 
-    A slash at the end is dropped; "/" has no segments.
+    `RouteError` says what is wrong with it. A slash at the end is dropped; "/" has no segments.
     """
     if not pattern.startswith("/"):
         raise RouteError(f"the route {pattern!r} must start with a slash")
@@ -205,7 +205,7 @@ def parse_pattern(pattern: str) -> tuple[Segment, ...]:
 
 
 def format_pattern(segments: Iterable[Segment]) -> str:
-    """Return a pattern in bracket form; the anonymous catch-all, called `_`, is `[...]`."""
+    """Return a pattern in bracket form; the catch-all called `_` is `[...]`."""
     return "/" + "/".join(map(_format_segment, segments))
 
 
@@ -232,7 +232,7 @@ def parse_route_key(key: str) -> tuple[str | None, str]:
 
 
 def allowed_methods(methods: Iterable[str | None]) -> list[str]:
-    """Return what `Allow` says for a route's methods: HEAD comes with GET, None means all."""
+    """Return what `Allow` says: HEAD comes with GET, None means all."""
     given = set(methods)
     if None in given:
         return list(METHODS)
@@ -242,7 +242,7 @@ def allowed_methods(methods: Iterable[str | None]) -> list[str]:
 
 
 class _Spelling(NamedTuple):
-    """How one source wrote a route: sources of one shape may name its parameters differently."""
+    """How one source wrote a route: another may name parameters differently."""
 
     pattern: str
     names: tuple[str, ...]

@@ -72,6 +72,7 @@ class AnsweringConnection(Connection):
         "_head",
         "_http",
         "_in_head",
+        "_is_new",
         "_link",
         "_refused",
         "_request",
@@ -90,7 +91,8 @@ class AnsweringConnection(Connection):
         self._link: StreamLink | None = None
         self._client: Address | None = None
         self._deadline = NEVER
-        self._in_head = True
+        self._in_head = False
+        self._is_new = True
         self._eof = False
         self._continue = False
         self._drained = 0

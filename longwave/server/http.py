@@ -250,7 +250,7 @@ class HttpConnection(AnsweringConnection):
         assert isinstance(head, Head)
         self.worker.requests += 1
         self._head = head
-        self._in_head = False
+        self._in_head = self._is_new = False
         self._deadline = NEVER
         self._state = READING
         self._continue = head.expects_continue
@@ -319,7 +319,7 @@ class HttpConnection(AnsweringConnection):
         self._advance()
 
     def _idle_too_long(self) -> None:
-        if self._in_head:
+        if self._in_head or self._is_new:
             self.worker.passed("timeouts.header")
             self._reject(RequestError(408, "the request did not come in time"))
         else:

@@ -122,11 +122,17 @@ class Worker:
         now = self.now = moment - self._stalled
         self._set_date()
         self.pings = PINGS_PER_SWEEP
+        self._timer = self.loop.call_later(self.period, self.sweep)
         for connection in list(self.connections):
-            connection.check(now)
+            try:
+                connection.check(now)
+            except Exception:
+                # One connection that fails must not keep the others from being looked at.
+                self.errors += 1
+                ERRORS.exception("a connection failed; it is cut")
+                connection.abort()
         if len(self.connections) * self.half + self.waiting > self.limits.outgoing_total:
             self.weigh()
-        self._timer = self.loop.call_later(self.period, self.sweep)
 
     def add(self, connection: Connection) -> None:
         """Look after a connection from now on."""

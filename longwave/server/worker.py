@@ -196,8 +196,11 @@ class Server:
         if self._hooks is not None:
             self._hooks.cancel()
 
-    async def serve_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then stop in order; a second signal cuts."""
+    async def serve_until_signal(self, started: Callable[[], None] | None = None) -> None:
+        """Serve until SIGTERM or SIGINT, then stop in order; a second signal cuts.
+
+        `started` is called when connections are accepted.
+        """
         loop = asyncio.get_running_loop()
         asked = asyncio.Event()
 
@@ -212,6 +215,8 @@ class Server:
         try:
             if not self.is_serving:
                 await self.start()
+            if started is not None:
+                started()
             await asked.wait()
             await self.stop()
         finally:
@@ -282,20 +287,16 @@ def run(
     """
     _raise_file_limit()
 
-    async def main() -> None:
-        server = Server(application, options)
-        await server.start()
+    server = Server(application, options)
+
+    def started() -> None:
         # What exists now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        if on_ready is None:
-            logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
-        else:
-            on_ready(server)
-        await server.serve_until_signal()
+        logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main())
+        runner.run(server.serve_until_signal(started))
     return 0
 
 

@@ -180,9 +180,9 @@ class TestClient:
         request = self._request(method, path, params, fields, body)
         limit = self.timeout if timeout is None else timeout
         reply = await self._handle(request, limit)
-        if not isinstance(reply, StreamReply) or reply.format != "sse":
+        if not isinstance(reply, StreamReply) or not _is_events(reply):
             raise RefusedError(f"the stream {path}", await self._whole(reply, request, limit))
-        link = StreamLink(reply.session, "sse", self._limits)
+        link = StreamLink(reply.session, reply.format, self._limits)
         answer = Headers(reply.headers)
         update_cookies(self.cookies, answer)
         reply.session.opened(link)
@@ -295,6 +295,12 @@ class _Body:
         data, self._data = self._data, b""
         if data:
             yield data
+
+
+def _is_events(reply: StreamReply) -> bool:
+    """Whether a stream is one of events: a mounted application sends them as plain bytes."""
+    kind = Headers(reply.headers).get("content-type", "")
+    return reply.format == "sse" or kind.startswith("text/event-stream")
 
 
 def _body(json: Any, content: str | bytes | None, form: Params | None) -> tuple[bytes, str | None]:

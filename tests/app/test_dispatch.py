@@ -129,6 +129,13 @@ def test_errors_have_one_shape_and_hide_what_is_not_meant(caplog: pytest.LogCapt
     assert len(caplog.records) == 1 and "secret" in caplog.text
 
 
+def test_an_error_that_is_returned_is_one_that_is_raised() -> None:
+    async def check(app: App) -> None:
+        assert (await full(app)).status == 409
+
+    run_app(make_app({"/": lambda event: HTTPError(409)}), check)
+
+
 def test_dev_shows_errors_as_a_page(caplog: pytest.LogCaptureFixture) -> None:
     def broken(event: Event) -> None:
         raise RuntimeError("<script>")

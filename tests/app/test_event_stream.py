@@ -360,6 +360,27 @@ def test_head_on_a_stream_route_is_a_head_alone() -> None:
     run_app(make_app({"/plain": plain, "/numbers": numbers}), check)
 
 
+def test_a_stream_may_be_used_from_a_thread_with_a_loop_of_its_own() -> None:
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app)
+
+        async def elsewhere() -> None:
+            stream.pause()
+            assert await stream.push("1")
+            stream.resume()
+            assert await stream.push("2")
+            await stream.subscribe("room")
+            app.publish("room", "3")
+            await stream.close()
+
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+        await turn(3)
+        assert link.text == "data: 1\n\ndata: 2\n\ndata: 3\n\n"
+        assert link.closed_with == (1000, "")
+
+    run_app(make_app({"/sse": plain}), check)
+
+
 class Timer:
     def __init__(self, clock: Clock, entry: Any) -> None:
         self.clock, self.entry = clock, entry

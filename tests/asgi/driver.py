@@ -107,6 +107,7 @@ class Host:
         self.open = asyncio.Event()
         self.open.set()
         self.failure: BaseException | None = None
+        self.lost = False
         self.receiving = 0
         self.task = asyncio.ensure_future(app(scope, self.receive, self.send))
 
@@ -114,7 +115,10 @@ class Host:
         self.receiving += 1
         assert self.receiving == 1, "receive() is called while it is waited for"
         try:
-            return await self.inbox.get()
+            message = await self.inbox.get()
+            if self.lost:
+                raise OSError("gone")
+            return message
         finally:
             self.receiving -= 1
 

@@ -123,6 +123,56 @@ async def test_body_that_stops_coming() -> None:
 
 
 @asynchronous
+async def test_client_that_goes_in_the_middle_of_its_body() -> None:
+    errors: list[RequestError] = []
+
+    async def handle(request: Request) -> Reply:
+        # Read in a task of its own: nothing cancels it.
+        reading = asyncio.ensure_future(read_body(request))
+        await asyncio.wait({reading})
+        error = reading.exception()
+        assert isinstance(error, RequestError)
+        errors.append(error)
+        raise error
+
+    host = Host(Application(handle), http_scope("POST", headers=[(b"expect", b"100-continue")]))
+    host.body(b"1", more=True)
+    host.put({"type": "http.disconnect"})
+    await host.finish()
+    assert [error.status for error in errors] == [400]
+
+
+@asynchronous
+async def test_client_that_went_before_the_stream_was_ready() -> None:
+    session = Recorder()
+
+    async def handle(request: Request) -> Reply:
+        assert request.body is not None
+        try:
+            await request.body.read()
+        except RequestError:
+            return StreamReply(200, [], session)
+        raise AssertionError
+
+    host = Host(Application(handle), http_scope("POST", headers=[(b"expect", b"100-continue")]))
+    host.put({"type": "http.disconnect"})
+    await host.finish()
+    assert session.events == ["opened", ("closed", 1006, "")]
+
+
+@asynchronous
+async def test_receive_that_fails_is_a_client_that_is_gone() -> None:
+    async def handle(request: Request) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    host = Host(Application(handle), http_scope())
+    host.lost = True
+    host.body()
+    assert await host.finish() == []
+
+
+@asynchronous
 async def test_unread_body_is_held_up_to_a_bound() -> None:
     go = asyncio.Event()
 
@@ -353,6 +403,44 @@ async def test_rest_of_the_request_body_does_not_stop_a_stream() -> None:
     streaming.host.put({"type": "http.disconnect"})
     await streaming.host.finish()
     assert streaming.session.events == ["opened", ("closed", 1006, "")]
+
+
+@asynchronous
+async def test_rest_of_a_body_that_filled_the_buffer_is_thrown_away() -> None:
+    session = Recorder()
+    go = asyncio.Event()
+
+    async def handle(request: Request) -> Reply:
+        await go.wait()
+        return StreamReply(200, [], session)
+
+    host = Host(Application(handle), http_scope("POST"))
+    for _ in range(5):
+        host.body(b"x" * 70_000, more=True)
+    await turns()
+    assert host.inbox.qsize() == 4
+    go.set()
+    await turns()
+    host.put({"type": "http.disconnect"})
+    await host.finish()
+    assert session.events == ["opened", ("closed", 1006, "")]
+
+
+@asynchronous
+async def test_close_lets_everyone_go_on() -> None:
+    streaming = Streaming()
+    await turns()
+    streaming.host.open.clear()
+    streaming.session.text("x")
+    link = streaming.session.link
+    waiting = asyncio.ensure_future(link.drained())
+    await turns()
+    link.close()
+    await turns()
+    assert waiting.done()
+    await link.drained()
+    streaming.host.open.set()
+    await streaming.host.finish()
 
 
 @asynchronous

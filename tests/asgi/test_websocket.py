@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from longwave.asgi.websocket import WebSocketLink
 from longwave.asgi.wire import ASGI_WS
 from longwave.contract import FullReply, Link, Reply, Request, StreamReply, UpgradeReply
 from longwave.errors import RequestError
@@ -130,6 +131,16 @@ async def test_close_by_us() -> None:
     socket.host.text("ignored")
     await socket.disconnect(4000)
     assert socket.events == ["opened", ("closed", 4000, "bye")]
+
+
+@asynchronous
+async def test_close_is_said_once() -> None:
+    socket = await Socket().open()
+    socket.session.link.close()  # a task is on its way to send it, and so is the one that reads
+    assert isinstance(socket.session.link, WebSocketLink)
+    await socket.session.link.flush()
+    await turns()
+    assert [message["type"] for message in socket.host.sent] == ["websocket.accept", "websocket.close"]
 
 
 @asynchronous
@@ -482,6 +493,52 @@ async def test_client_that_goes_during_the_upgrade() -> None:
     assert await host.finish() == []
     await turns()
     assert ended == ["cancelled"]
+
+
+@asynchronous
+async def test_awaited_upgrade_that_cannot_be_read() -> None:
+    async def handle(request: Request) -> Reply:
+        raise RequestError(400, "no")
+
+    host = Host(Application(handle), websocket_scope())
+    host.put(CONNECT)
+    await host.finish()
+    assert host.status == 400
+
+
+@asynchronous
+async def test_refused_client_that_is_gone() -> None:
+    host = Host(Application(lambda request: FullReply(401)), websocket_scope())
+    host.failure = OSError("gone")
+    host.put(CONNECT)
+    assert await host.finish() == []
+
+
+@asynchronous
+async def test_receive_that_fails_is_a_client_that_is_gone() -> None:
+    socket = await Socket().open()
+    socket.host.lost = True
+    socket.host.text("x")
+    await socket.host.finish()
+    assert socket.events == ["opened", ("closed", 1006, "")]
+
+
+@asynchronous
+async def test_message_that_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    socket = await Socket().open()
+    socket.host.put({"type": "websocket.receive"})
+    await socket.host.finish()
+    assert socket.events == ["opened", ("closed", 1006, "")]
+    assert len(caplog.records) == 1
+
+
+@asynchronous
+async def test_scope_that_begins_with_something_else() -> None:
+    socket = Socket()
+    socket.host.inbox.get_nowait()
+    socket.host.put({"type": "websocket.disconnect", "code": 1006})
+    assert await socket.host.finish() == []
+    assert socket.events == []
 
 
 @asynchronous

@@ -102,11 +102,17 @@ STRICTER: dict[str, bytes] = {
     "the target `*` is for OPTIONS": get(b"GET * HTTP/1.1"),
     "the request cannot be read: Invalid characters in url": get(b"GET a HTTP/1.1"),
     "the request cannot be read: Unexpected start char in url": get(b"GET ?a HTTP/1.1"),
+    "the request cannot be read: Unexpected char in url": get(b"GET http://a|b/ HTTP/1.1"),
     # h11 takes any token for a method.
+    "the request cannot be read: Expected space after method": get(b"GETS / HTTP/1.1"),
     "this server is no proxy": get(b"CONNECT a:1 HTTP/1.1"),
     "the request cannot be read: Invalid method": get(b"FROB / HTTP/1.1"),
     # RFC 9112 5.2 lets a server join folded lines, and h11 does.
     "the request cannot be read: Unexpected whitespace": get(more=b"X: a\r\n b\r\n"),
+    "the request cannot be read: Invalid header value char": get(host=b"Host:\r\n a\r\n"),
+    # llhttp takes no tab after a coding; no client sends one.
+    "the request cannot be read: Request has invalid `Transfer-Encoding`": CHUNKED.replace(b"ed\r", b"ed\t\r")
+    + b"0\r\n\r\n",
     # h11 counts Host fields, but does not read them.
     "the Host header must be one": get(host=b"Host: a b\r\n"),
     # RFC 9112 6.1 and 6.3 allow what h11 does: Transfer-Encoding wins, also on 1.0.
@@ -144,6 +150,11 @@ STRICTER: dict[str, bytes] = {
 LOOSER = {
     # RFC 9112 2.2 asks to ignore an empty line before the request line; h11 refuses it.
     "no request line received": b"\r\n" + get(),
+    "illegal request line": b"\r",
+    # RFC 9110 6.5.1: fields of framing mean nothing in a trailer section; h11 reads them as headers.
+    "Only Transfer-Encoding: chunked": CHUNKED + b"0\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "bad Content-Length": CHUNKED + b"0\r\nContent-Length: a\r\n\r\n",
+    "conflicting Content-Length": CHUNKED + b"0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
 }
 
 

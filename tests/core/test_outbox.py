@@ -88,7 +88,7 @@ def test_any_history(policy: SlowPolicy) -> None:
         model: list[tuple[int, int, bool]] = []
         out: list[int] = []
         for number in range(100):
-            size = rng.randint(0, 120)
+            size = rng.randint(1, 120)
             held = rng.choice((0, 0, rng.randint(0, bound)))
             action = rng.random()
             if action < 0.1:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
+from longwave import mount_asgi
 from longwave.testing import RefusedError, TestClient
-from tests.docs.registry import check
+from tests.docs.registry import check, passes
 from tests.docs.samples import Sample
 
 AUTH = "docs/how-to/authentication.md"
@@ -67,3 +70,185 @@ async def middleware(sample: Sample) -> None:
         assert (await refusal(client, "/admin")).response.status == 401
         with_token = await client.get("/admin", headers={"authorization": "Bearer t0ken"})
         assert with_token.text == "the keys of the house"
+
+
+PUBLISH = "docs/how-to/publish.md"
+
+
+@check(PUBLISH, "http")
+async def publish_http(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/api/news") as stream, client.websocket("/ws/news") as ws:
+        assert (await client.post("/api/news", json={"a": 1})).json() == {"ok": True}
+        assert await stream.receive_json() == await ws.receive_json() == {"a": 1}
+
+
+@check(PUBLISH, "anywhere")
+async def publish_anywhere(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/api/news") as stream:
+        assert (await client.post("/api/buy?item=kettle")).status == 204
+        assert await stream.receive_json() == {"sold": "kettle"}
+
+
+@check(PUBLISH, "thread")
+async def publish_thread(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/api/news") as stream:
+        assert (await client.post("/api/report")).ok
+        assert (await stream.receive()).data == "the report is there"
+
+
+@check(PUBLISH, "job")
+async def publish_job(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/api/news") as stream:
+        first = (await stream.receive_json())["tick"]
+        assert (await stream.receive_json()) == {"tick": first + 1}
+
+
+@check(PUBLISH, "namespace")
+async def publish_namespace(sample: Sample) -> None:
+    (sample.root / "src/server/plugins/ticker.py").unlink()
+    (sample.root / "src/server/routes/ws/other.py").write_text(
+        (sample.root / "src/server/routes/ws/news.py").read_text()
+    )
+    async with sample.client() as client, client.websocket("/ws/other") as other, client.websocket("/ws/news") as ws:
+        assert (await client.post("/api/alert")).status == 204
+        assert await ws.receive() == "for WebSockets of /ws/news"
+        with pytest.raises(TimeoutError):
+            await other.receive(timeout=0.05)
+
+
+LLM = "docs/how-to/llm-stream.md"
+
+
+@check(LLM, "get")
+async def llm_get(sample: Sample) -> None:
+    async with sample.client() as client:
+        async with client.events("/api/complete?prompt=whales") as stream:
+            events = [event async for event in stream]
+            assert "".join(event.data for event in events) == "You asked about whales."
+            assert (events[-1].event, events[-1].id) == ("longwave:end", stream.last_event_id)
+            last = stream.last_event_id
+        again = await client.get("/api/complete?prompt=whales", headers={"last-event-id": last})
+        assert again.status == 204
+        missing = await client.get("/api/complete", headers={"accept": "text/event-stream"})
+        assert missing.status == 400 and "prompt" in missing.json()["message"]
+
+
+@check(LLM, "post")
+async def llm_post(sample: Sample) -> None:
+    async with sample.client() as client:
+        async with client.events("/api/chat", method="POST", json={"text": "whales"}) as stream:
+            assert await stream.receive_json() == {"delta": "You"}
+        assert (await client.post("/api/chat", json={"txt": "whales"})).status == 400
+
+
+@check(LLM, "steps")
+async def llm_steps(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/api/steps") as stream:
+        first, second = await stream.receive(), await stream.receive()
+        assert (first.event, first.id, first.json()) == ("step", "1", {"tool": "search"})
+        assert (second.event, second.id, second.data) == ("text", "2", "and here is the answer")
+
+
+LISTS = "docs/how-to/live-lists.md"
+
+
+@check(LISTS, "todos")
+async def lists(sample: Sample) -> None:
+    async with sample.client() as client:
+        assert (await client.post("/api/todos", json={"text": "one"})).status == 201
+        async with client.events("/api/todos/live") as stream:
+            event = await stream.receive()
+            assert (event.event, event.json()) == ("all", [{"id": 1, "text": "one"}])
+            await client.post("/api/todos", json={"text": "two"})
+            event = await stream.receive()
+            assert (event.event, event.json()) == ("added", {"id": 2, "text": "two"})
+        assert [todo["id"] for todo in (await client.get("/api/todos")).json()] == [1, 2]
+
+
+@check(LISTS, "websocket")
+async def lists_websocket(sample: Sample) -> None:
+    async with sample.client() as client, client.websocket("/ws/todos") as ws:
+        assert await ws.receive_json() == {"all": []}
+        await client.post("/api/todos", json={"text": "one"})
+        assert await ws.receive_json() == {"id": 1, "text": "one"}
+
+
+FASTAPI = "docs/how-to/fastapi.md"
+
+
+@check(FASTAPI, "in-fastapi")
+async def in_fastapi(sample: Sample) -> None:
+    spec = importlib.util.spec_from_file_location("longwave_docs_main", sample.root / "main.py")
+    assert spec is not None and spec.loader is not None
+    main = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(main)
+    # A mount is what serves a foreign application in process, whatever that application mounts itself.
+    async with TestClient(mount_asgi(main.app)) as client, client.websocket("/live/ws/chat") as ws:
+        await ws.send("hello")
+        assert await ws.receive() == "hello"
+        assert (await client.post("/say", params={"text": "from FastAPI"})).json() == {"ok": True}
+        assert await ws.receive() == "from FastAPI"
+
+
+@check(FASTAPI, "inside")
+async def inside(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/seen") as stream:
+        assert (await client.get("/shop/items/7")).json() == {"number": 7}
+        assert await stream.receive_json() == {"seen": 7}
+        assert "/shop/openapi.json" in (await client.get("/shop/docs")).text
+
+
+@check("docs/how-to/testing.md", "pytest")
+def testing(sample: Sample) -> None:
+    passes(sample, "tests")
+
+
+ERRORS = "docs/how-to/errors.md"
+
+
+@check(ERRORS, "http")
+async def errors_http(sample: Sample) -> None:
+    async with sample.client() as client:
+        assert (await client.get("/items/1")).json() == {"item": "kettle"}
+        document = {"error": True, "status": 404, "message": "no such item", "data": {"id": "2"}}
+        assert (await client.get("/items/2")).json() == document
+
+
+@check(ERRORS, "message")
+async def errors_message(sample: Sample) -> None:
+    async with sample.client() as client, client.websocket("/ws/orders") as ws:
+        await ws.send_json({"item": "kettle", "count": "many"})
+        assert "$.count" in (await ws.receive_json())["problem"]
+        await ws.send_json({"item": "kettle", "count": 2})
+        assert await ws.receive_json() == {"ordered": 2.0}
+        await ws.send_json({"item": "kettle", "count": 1})
+        assert await ws.wait_closed() == 1011
+
+
+@check(ERRORS, "close")
+async def errors_close(sample: Sample) -> None:
+    async with sample.client() as client, client.websocket("/ws/room") as one:
+        async with client.websocket("/ws/room") as two:
+            await two.close(4002)
+        assert await one.receive_json() == {"left": 4002}
+        async with client.websocket("/ws/room") as two:
+            await two.abort()
+        assert await one.receive_json() == {"left": 1006}
+
+
+@check("docs/how-to/deploy.md", "asgi")
+async def deploy(sample: Sample) -> None:
+    (sample.root / "src/server/routes").mkdir(parents=True)
+    (sample.root / "src/server/routes/index.py").write_text("def get():\n    return 'served'\n")
+    spec = importlib.util.spec_from_file_location("longwave_docs_my_app", sample.root / "my_app.py")
+    assert spec is not None and spec.loader is not None
+    my_app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(my_app)
+    async with TestClient(mount_asgi(my_app.app)) as client:
+        assert (await client.get("/")).text == "served"
+
+
+@check("docs/topics/backpressure.md", "numbers")
+async def numbers(sample: Sample) -> None:
+    async with sample.client() as client, client.websocket("/ws/numbers") as ws:
+        assert [await ws.receive() for _ in range(1000)] == list(map(str, range(1000)))

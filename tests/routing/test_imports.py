@@ -64,14 +64,17 @@ def test_each_kind_of_import_sees_a_change_and_old_code_does_not(
 def test_a_dotted_import_shows_only_what_is_loaded(project: Project) -> None:
     project.write("src/a/b.py", "B = 1\n")
     project.write("src/a/c.py", "C = 1\n")
-    project.write(CHAT, "import src.a.b\n")
+    project.write(CHAT, "import src.a.b\ndef late():\n    from src.a.c import C\n    return C\n")
     module = project.load(CHAT)
     assert module.src.a.b.B == 1
     with pytest.raises(AttributeError, match="has no attribute 'c'"):
         _ = module.src.a.c
     project.load("src/a/c.py")
     assert module.src.a.c.C == 1
-    assert "src/server/routes/chat.py" in project.names("src/a/c.py")
+    assert module.src.a is module.src.a
+    assert project.names("src/a/c.py") == {CHAT}
+    project.change("src/a/c.py", "C = 2\n")
+    assert (module.src.a.c.C, module.late()) == (1, 1)
 
 
 def test_packages_run_first_and_once(project: Project) -> None:
@@ -85,13 +88,26 @@ def test_packages_run_first_and_once(project: Project) -> None:
 
 def test_a_package_that_passes_on_what_it_imports(project: Project) -> None:
     project.write("src/util/words.py", "def words(): return 1\nOTHER = 2\n")
-    project.write("src/util/__init__.py", "from .words import words\nfrom . import more\nx = more.M\n")
+    project.write(
+        "src/util/__init__.py",
+        "from .words import words\nfrom . import more\nx = more.M\n"
+        "def late():\n    from .words import OTHER\n    return OTHER\n",
+    )
     project.write("src/util/more.py", "M = 3\n")
     project.write(CHAT, "from src.util import words, more, x\nimport src.util\n")
     module = project.load(CHAT)
     assert module.words() == 1
     assert (module.more.M, module.x) == (3, 3)
+    assert module.src.util.late() == 2
     assert module.src.util.words is module.words
+    assert module.words() == 1
+
+
+def test_an_attribute_of_a_package_comes_before_a_submodule(project: Project) -> None:
+    project.write("src/util/__init__.py", "words = 1\n")
+    project.write("src/util/words.py", "raise ValueError\n")
+    project.write(CHAT, "from src.util import words\n")
+    assert project.load(CHAT).words == 1
 
 
 def test_a_package_sees_its_submodule_after_importing_from_it(project: Project) -> None:
@@ -285,3 +301,10 @@ def test_longwave_is_never_the_projects(project: Project) -> None:
     project.write("longwave/__init__.py", "raise ValueError\n")
     project.write("main.py", "from longwave.errors import RouteError\n")
     assert project.load("main.py").RouteError is RouteError
+
+
+def test_a_module_that_appears_beside_what_is_installed(project: Project) -> None:
+    project.write("main.py", "try:\n    import helpers_of_mine as h\nexcept ImportError:\n    h = None\n")
+    assert project.load("main.py").h is None
+    project.change("helpers_of_mine.py", "X = 1\n")
+    assert project.load("main.py").h.X == 1

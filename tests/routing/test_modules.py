@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
 import inspect
 import os
 import pickle
@@ -207,6 +208,15 @@ def test_a_late_import_that_breaks_breaks_the_change(project: Project) -> None:
     assert old.get() == 1
 
 
+def test_a_late_import_that_may_be_gone_waits_for_its_call(project: Project) -> None:
+    words = project.write(WORDS, "X = 1\n")
+    project.write(CHAT, "def get():\n    from src.server.util.words import X\n    return X\n")
+    assert project.load(CHAT).get() == 1
+    words.write_text("X = \n")
+    project.loader.begin([words, project.write(CHAT, "def get(): return 2\n")]).commit()
+    assert project.load(CHAT).get() == 2
+
+
 def test_old_code_that_imports_late_stays_with_what_it_reaches(project: Project) -> None:
     project.write("src/c.py", "class C: pass\n")
     project.write("src/b.py", "from .c import C\n")
@@ -292,6 +302,8 @@ def test_what_failed_at_first_depends_on_what_it_tried(project: Project) -> None
     project.write(CHAT, "from src import fine\nfrom src import deep\nfrom src import nothing\n")
     with pytest.raises(ModuleFailure, match=r"src/deep\.py, line 1 .* ZeroDivisionError"):
         project.load(CHAT)
+    assert project.loader.module_paths() == set()
+    assert project.registered() == set()
     assert project.names("src/deep.py") == {CHAT}
     assert project.names("src/deep2.py") == {CHAT, "src/fine.py"}
     project.write("src/deep.py", "")
@@ -301,6 +313,8 @@ def test_what_failed_at_first_depends_on_what_it_tried(project: Project) -> None
     assert project.names("src/nothing.py") == project.names("src/nothing/__init__.py") == {CHAT}
     project.write("src/nothing.py", "X = 1\n")
     assert project.load(CHAT).X == 1
+    project.change(CHAT, "")
+    assert project.names("src/nothing.py", "src/deep.py") == set()
 
 
 def test_a_generation_that_is_discarded_leaves_all_as_it_was(project: Project) -> None:
@@ -382,6 +396,40 @@ def test_shared_code_called_while_a_generation_is_built_sees_that_generation(pro
     generation.commit()
 
 
+def test_new_code_imports_late_from_its_own_generation_before_it_is_current(project: Project) -> None:
+    project.write(WORDS, "X = 1\n")
+    project.write(CHAT, "def get():\n    from src.server.util.words import X\n    return X\n")
+    old = project.load(CHAT)
+    assert old.get() == 1
+    generation = project.edit(WORDS, "X = 2\n")
+    new: Any = generation.load(project.root / CHAT)
+    assert (new.get(), old.get()) == (2, 1)
+    generation.commit()
+    assert (new.get(), old.get()) == (2, 1)
+
+
+def test_a_package_that_changes_leaves_its_modules_where_they_are(project: Project) -> None:
+    project.write("src/util/__init__.py", "X = 1\n")
+    project.write("src/util/words.py", "class C: pass\n")
+    words = project.load("src/util/words.py")
+    package = weakref.ref(project.load("src/util/__init__.py"))
+    project.change("src/util/__init__.py", "X = 2\n")
+    gc.collect()
+    assert package() is None
+    assert project.load("src/util/words.py") is words
+    assert project.registered() == {
+        "1",
+        "1.src",
+        "1.src.util",
+        "1.src.util.words",
+        "2",
+        "2.src",
+        "2.src.util",
+    }
+    assert importlib.import_module(".words", words.__package__) is words
+    assert type(pickle.loads(pickle.dumps(words.C()))) is words.C
+
+
 def test_a_package_is_exchanged_with_what_it_imports_and_not_with_what_it_holds(project: Project) -> None:
     project.write("src/util/__init__.py", "from .words import X\nrooms = []\n")
     project.write("src/util/words.py", "X = 1\n")
@@ -445,6 +493,26 @@ def test_old_generations_are_collected(project: Project) -> None:
     assert len(project.loader.module_paths()) == 6
 
 
+def test_generations_that_are_over_hold_no_modules(project: Project) -> None:
+    project.write(WORDS, "X = 1\n")
+    project.load(WORDS)
+    committed = project.edit(WORDS, "X = 2\n")
+    committed.commit()
+    replaced = weakref.ref(project.load(WORDS))
+    left = project.edit(WORDS, "X = 3\n")
+    thrown = weakref.ref(left.load(project.root / WORDS))
+    discarded = project.edit(WORDS, "X = 4\n")
+    gc.collect()
+    assert thrown() is None
+    thrown = weakref.ref(discarded.load(project.root / WORDS))
+    discarded.discard()
+    gc.collect()
+    assert thrown() is None
+    project.change(WORDS, "X = 5\n")
+    gc.collect()
+    assert replaced() is None
+
+
 def test_failures_leak_nothing(project: Project) -> None:
     project.write(WORDS, "X = 1\n")
     project.write(CHAT, "from src.server.util.words import X\n")
@@ -497,6 +565,13 @@ def test_a_failure_inside_a_library_names_the_projects_line(project: Project) ->
     assert (caught.value.path, caught.value.lineno) == (project.root / CHAT, 3)
 
 
+def test_a_failure_inside_executed_text_names_the_projects_line(project: Project) -> None:
+    project.write(CHAT, "\n\nexec('1 / 0')\n")
+    with pytest.raises(ModuleFailure) as caught:
+        project.load(CHAT)
+    assert (caught.value.path, caught.value.lineno) == (project.root / CHAT, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -544,6 +619,8 @@ def test_paths_may_be_given_in_any_way(project: Project, monkeypatch: pytest.Mon
         monkeypatch.chdir(project.root)
         assert loader.load(Path(CHAT)) is module
         assert loader.module_paths() == {project.root / CHAT}
+        (project.root / "src/linked.py").symlink_to(project.root / CHAT)
+        assert loader.load(link / "src/linked.py").__file__ == str(project.root / "src/linked.py")
     finally:
         loader.close()
 
@@ -592,23 +669,24 @@ def test_threads_import_a_module_once_and_never_half(project: Project) -> None:
     assert project.load("src/log.py").runs == [1]
 
 
-def test_a_thread_that_serves_keeps_its_generation_while_another_builds_the_next(project: Project) -> None:
-    project.write(WORDS, "X = 1\n")
-    project.write("src/shared.py", "entered, go = None, None\n")
-    project.write(CHAT, "def get():\n    from src.server.util.words import X\n    return X\n")
-    project.load(WORDS)
-    shared, chat = project.load("src/shared.py"), project.load(CHAT)
+def test_a_thread_that_serves_sees_its_generation_while_another_builds_the_next(project: Project) -> None:
+    project.write("src/util/__init__.py", "")
+    project.write("src/util/words.py", "X = 1\n")
+    project.write("src/shared.py", "")
+    project.write(CHAT, "def get():\n    from src.util.words import X\n    return X\n")
+    project.load("src/util/words.py")
+    shared, chat, util = (project.load(name) for name in ("src/shared.py", CHAT, "src/util/__init__.py"))
     shared.entered, shared.go = threading.Event(), threading.Event()
     seen: list[int] = []
-    slow = "from src.shared import entered, go\nentered.set()\nassert go.wait(10)\nX = 2\n"
-    builder = threading.Thread(target=lambda: project.change(WORDS, slow))
+    slow = "from src.shared import entered, go\nX = 2\nentered.set()\nassert go.wait(10)\n"
+    builder = threading.Thread(target=lambda: project.change("src/util/words.py", slow))
     server = threading.Thread(target=lambda: seen.append(chat.get()))
     builder.start()
     assert shared.entered.wait(10)
-    assert project.loader.module_paths() >= {project.root / WORDS}
+    assert util.words.X == 1
     server.start()
     shared.go.set()
     builder.join(20)
     server.join(20)
     assert seen[0] in (1, 2)
-    assert chat.get() == 2
+    assert (chat.get(), util.words.X) == (2, 2)

@@ -66,7 +66,7 @@ class FakeTransport:
         self.log: list[str] = []
         self.buffered = 0
         self.fast = True
-        self.reading = True
+        self.reading: bool = True
         self.closing = False
         self.paused = False
         self.high = 65536
@@ -107,13 +107,18 @@ class FakeTransport:
 
     def abort(self) -> None:
         self.closing = True
-        self.log.append("abort")
+        if "abort" not in self.log:
+            self.log.append("abort")
 
     def pause_reading(self) -> None:
         self.reading = False
 
     def resume_reading(self) -> None:
         self.reading = True
+
+    def is_reading(self) -> bool:
+        """Whether the socket is read."""
+        return self.reading
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol

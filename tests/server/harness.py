@@ -50,12 +50,12 @@ async def serve(
     try:
         yield server
     finally:
-        await server.stop(2.0)
         while _CLIENTS:
             client = _CLIENTS.pop()
-            client.writer.close()
+            client.writer.transport.abort()
             with suppress(OSError):
                 await client.writer.wait_closed()
+        await server.stop(2.0)
         assert server.stats()["connections"] == 0
         assert server.stats()["outgoing_waiting"] == 0
         assert server.stats()["unfinished"] == 0

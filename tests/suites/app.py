@@ -54,7 +54,9 @@ class SuiteApplication:
             case "/events" | "/bytes":
                 session = Streamer(self, log, options, path == "/bytes")
                 kind = b"text/event-stream" if path == "/events" else b"application/octet-stream"
-                return StreamReply(200, [(b"content-type", kind)], session, "body" if session.plain else "sse")
+                return StreamReply(
+                    200, [(b"content-type", kind)], session, "body" if session.plain else "sse"
+                )
             case "/body":
                 return self._body(request)
             case "/slow":
@@ -172,7 +174,7 @@ class Echo(Recording):
     def _overflow(self) -> None:
         """Write without a look at what is taken, until something says no."""
         piece = self.link.wire.frame(b"x" * CHUNK, False)
-        statuses = []
+        statuses: list[SendStatus] = []
         most = 0
         while not statuses or statuses[-1] is not SendStatus.CLOSED:
             statuses.append(self.link.write(piece))

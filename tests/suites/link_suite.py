@@ -146,10 +146,10 @@ class LinkSuite:
         key = new_key()
         async with server.websocket(f"/echo?key={key}", max_size=None) as ws:
             await welcomed(ws)
-            most = "x" * LIMITS.message if kind is str else b"x" * LIMITS.message
-            await ws.send(most)
-            assert await ws.recv() == most
-            await ws.send(most[:1] + most)
+            one: Any = "x" if kind is str else b"x"
+            await ws.send(one * LIMITS.message)
+            assert await ws.recv() == one * LIMITS.message
+            await ws.send(one * (LIMITS.message + 1))
             with pytest.raises(ConnectionClosed):
                 await ws.recv()
             assert ws.close_code == 1009
@@ -181,7 +181,10 @@ class LinkSuite:
             for _ in range(count):
                 assert len(await ws.recv()) == CHUNK
             log = await server.logged(key, lambda log: "flooded" in str(log))
-            assert log[-1] == ["flooded", pytest.approx(LIMITS.outgoing / 2, abs=LIMITS.outgoing / 2 + 2 * CHUNK)]
+            assert log[-1] == [
+                "flooded",
+                pytest.approx(LIMITS.outgoing / 2, abs=LIMITS.outgoing / 2 + 2 * CHUNK),
+            ]
 
     @asynchronous
     async def test_too_slow_is_closed_with_1013(self, server: RunningServer) -> None:
@@ -273,9 +276,13 @@ class LinkSuite:
             assert await server.logged(key, is_closed, 1.0) == ["opened", ["closed", 1006, ""]]
 
     @needs("protocol_code")
-    @pytest.mark.parametrize(("frame", "code"), [(b"\x81\x81\0\0\0\0\xff", 1007), (b"\x83\x80\0\0\0\0", 1002)])
+    @pytest.mark.parametrize(
+        ("frame", "code"), [(b"\x81\x81\0\0\0\0\xff", 1007), (b"\x83\x80\0\0\0\0", 1002)]
+    )
     @asynchronous
-    async def test_client_that_breaks_the_protocol(self, server: RunningServer, frame: bytes, code: int) -> None:
+    async def test_client_that_breaks_the_protocol(
+        self, server: RunningServer, frame: bytes, code: int
+    ) -> None:
         key = new_key()
         async with server.websocket(f"/echo?key={key}") as ws:
             await welcomed(ws)
@@ -392,7 +399,9 @@ class LinkSuite:
 
     @pytest.mark.parametrize("how", ["reset", "end"])
     @asynchronous
-    async def test_client_that_leaves_an_idle_stream_is_noticed(self, server: RunningServer, how: str) -> None:
+    async def test_client_that_leaves_an_idle_stream_is_noticed(
+        self, server: RunningServer, how: str
+    ) -> None:
         key = new_key()
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
             raw.sendall(f"GET /events?key={key}&stay=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -424,7 +433,6 @@ class LinkSuite:
         with pytest.raises(http.client.IncompleteRead):
             server.request("GET", f"/events?key={key}&count=3&abort=1")
         assert await server.logged(key, is_closed) == ["opened", ["closed", 1006, ""]]
-
 
     # The end of the server.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.suites.app import LOGGED
 from tests.suites.link_suite import Ending, LinkSuite, end_server
 from tests.suites.running import ROOT, RunningServer
 
@@ -17,7 +18,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     try:
         yield server
     finally:
-        output = server.stop()
+        output = server.stop().partition(LOGGED)[0]
     assert f'File "{ROOT}/longwave/' not in output, output
     # What uvicorn says of an application that breaks its protocol.
     assert "completing handshake" not in output, output

@@ -204,7 +204,7 @@ async def test_handler_that_does_not_answer() -> None:
 @asynchronous
 async def test_refusals_carry_the_response() -> None:
     async with client(lambda request: FullReply(401, [(b"x", b"1")], b"who?")) as it:
-        with pytest.raises(RefusedError, match="the WebSocket /chat was refused with 401: who?") as refused:
+        with pytest.raises(RefusedError, match=r"the WebSocket /chat was refused with 401: who?") as refused:
             async with it.websocket("/chat"):
                 pass
         assert refused.value.response.headers["x"] == "1"

@@ -158,7 +158,7 @@ async def test_pause_and_resume() -> None:
     session = Recorder()
     async with socket(session, timeout=0.01) as ws:
         session.link.pause()
-        with pytest.raises(TimeoutError, match="the application read no message for 0.01 s; 1 wait"):
+        with pytest.raises(TimeoutError, match=r"the application read no message for 0.01 s; 1 wait"):
             await ws.send("one")
         sending = asyncio.ensure_future(ws.send("two"))
         await turns()

@@ -354,6 +354,129 @@ async def test_client_that_goes_before_the_reply() -> None:
     assert heard == ["http.disconnect", "OSError"]
 
 
+@asynchronous
+async def test_websocket_client_that_goes_before_accept() -> None:
+    heard: list[Any] = []
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        heard.append((await receive())["type"])
+        heard.append((await receive())["code"])
+        try:
+            await send({"type": "websocket.accept"})
+        except OSError:
+            heard.append("OSError")
+
+    async with TestClient(mount_asgi(slow)) as client:
+        with pytest.raises(TimeoutError):
+            async with client.websocket("/", timeout=0.01):
+                pass
+        await turns()
+    assert heard == ["websocket.connect", 1006, "OSError"]
+
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+BODY = {"type": "http.response.body", "body": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"),
+    [
+        ([BODY], 500),
+        ([START, START], 500),
+        ([{"type": "websocket.accept"}], 500),
+        ([START, BODY, BODY], 200),
+    ],
+)
+@asynchronous
+async def test_application_that_breaks_http(
+    messages: list[Any], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wrong(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        for message in messages:
+            await send(message)
+
+    async with TestClient(mount_asgi(wrong)) as client:
+        assert (await client.get("/")).status == status
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"),
+    [
+        ([START], 500),
+        ([{"type": "websocket.send", "text": "too soon"}], 500),
+        ([{"type": "websocket.accept"}, {"type": "websocket.accept"}], None),
+        ([{"type": "websocket.accept"}, {"type": "websocket.close"}, {"type": "websocket.close"}], None),
+    ],
+)
+@asynchronous
+async def test_application_that_breaks_websocket(
+    messages: list[Any], status: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wrong(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        for message in messages:
+            await send(message)
+
+    async with TestClient(mount_asgi(wrong)) as client:
+        if status is None:
+            async with client.websocket("/") as ws:
+                await ws.wait_closed()
+        else:
+            with pytest.raises(RefusedError, match=str(status)):
+                async with client.websocket("/"):
+                    pass
+    assert len(caplog.records) == 1
+
+
+@asynchronous
+async def test_application_waits_for_a_slow_client() -> None:
+    sent: list[int] = []
+
+    async def fast(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        for number in range(100):
+            await send({"type": "websocket.send", "bytes": b"x" * 10_000})
+            sent.append(number)
+
+    async with TestClient(mount_asgi(fast)) as client:
+        async with client.websocket("/") as ws:
+            await turns()
+            assert len(sent) == 6
+            for _ in range(100):
+                assert len(await ws.receive()) == 10_000
+        assert len(sent) == 100
+
+
+@pytest.mark.parametrize(
+    ("host", "server"),
+    [
+        ("example.com:8080", ("example.com", 8080)),
+        ("example.com", ("example.com", 80)),
+        ("[::1]:8080", ("::1", 8080)),
+        ("[::1]", ("::1", 80)),
+    ],
+)
+@asynchronous
+async def test_server_of_the_scope(host: str, server: Any) -> None:
+    scopes: list[Any] = []
+
+    async def keep(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+
+    async with TestClient(mount_asgi(keep), host=host) as client:
+        await client.get("/")
+    assert scopes[-1]["server"] == server
+
+
 def test_prefix_begins_with_a_slash() -> None:
     with pytest.raises(ValueError, match="/api, not api"):
         mount_asgi(make_app([]), "api")

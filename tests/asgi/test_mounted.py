@@ -1,0 +1,107 @@
+"""A Longwave app in a FastAPI app in a Longwave mount: both ends of ASGI at once, in process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from longwave import Event, EventStream, HTTPError, create_app, create_event_stream, define_websocket_handler
+from longwave.testing import RefusedError, TestClient
+from longwave.web.mount import mount_asgi
+from tests.asgi.driver import asynchronous, turns
+
+
+@asynccontextmanager
+async def nested(log: list[Any], *, lifespan: bool = True) -> AsyncIterator[TestClient]:
+    async def echo_body(event: Event) -> dict[str, Any]:
+        return {"path": event.path, "query": dict(event.query), "size": len(await event.bytes())}
+
+    def news(event: Event) -> EventStream:
+        stream = create_event_stream(event)
+        stream.subscribe("news")
+        stream.on_closed(lambda: log.append("stream closed"))
+        return stream
+
+    def refuse(event: Event) -> None:
+        raise HTTPError(401, "who are you?")
+
+    async def wait(event: Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("cancelled")
+
+    inner = create_app(
+        routes={
+            "/body": echo_body,
+            "/news": news,
+            "/wait": wait,
+            "/ws/[room]": define_websocket_handler(
+                open=lambda peer: peer.subscribe("news"),
+                message=lambda peer, message: peer.publish("news", message.text(), include_self=True),
+                close=lambda peer, details: log.append((details.code, details.reason)),
+                protocols=("v2",),
+            ),
+            "/refused": define_websocket_handler(upgrade=refuse),
+        }
+    )
+
+    @asynccontextmanager
+    async def around(app: FastAPI) -> AsyncIterator[None]:
+        async with inner.lifespan():
+            yield
+
+    outer = FastAPI(lifespan=around if lifespan else None)
+    outer.mount("/live", inner)
+    async with TestClient(mount_asgi(outer, "/api", grace=1.0)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("lifespan", [True, False])
+@asynchronous
+async def test_requests(lifespan: bool) -> None:
+    async with nested([], lifespan=lifespan) as client:
+        response = await client.post("/api/live/body?a=1", content=b"x" * 1000)
+        assert response.json() == {"path": "/body", "query": {"a": "1"}, "size": 1000}
+        assert (await client.get("/api/live/nothing")).status == 404
+        assert (await client.get("/api/elsewhere")).json() == {"detail": "Not Found"}
+
+
+@asynchronous
+async def test_websocket_and_stream_on_one_topic() -> None:
+    log: list[Any] = []
+    async with nested(log) as client:
+        async with client.websocket("/api/live/ws/blue", protocols=("v1", "v2")) as ws:
+            assert ws.protocol == "v2"
+            async with client.events("/api/live/news") as stream:
+                await ws.send("one")
+                assert await ws.receive() == "one"
+                assert (await stream.receive()).data == "one"
+            await turns()
+            assert log == ["stream closed"]
+            await ws.close(4000, "bye")
+            await turns()
+        assert log == ["stream closed", (4000, "bye")]
+
+
+@asynchronous
+async def test_refusal() -> None:
+    async with nested([]) as client:
+        with pytest.raises(RefusedError, match=r"401: .*who are you"):
+            async with client.websocket("/api/live/refused"):
+                pass
+
+
+@asynchronous
+async def test_client_that_goes_is_heard_of_all_the_way_down() -> None:
+    log: list[Any] = []
+    async with nested(log) as client:
+        with pytest.raises(TimeoutError):
+            await client.get("/api/live/wait", timeout=0.05)
+        await turns()
+        assert log == ["cancelled"]

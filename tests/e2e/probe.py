@@ -1,0 +1,131 @@
+"""The project that these tests serve, and what it and the system say of its process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.process import ServerProcess
+
+__all__ = ["MIB", "Probe", "State", "probing"]
+
+APPS = Path(__file__).with_name("apps")
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What has to be the same before and after: a leak shows as a difference."""
+
+    connections: int
+    peers: int
+    streams: int
+    topics: int
+    tasks: int
+    files: int
+    waiting: int
+    unfinished: int
+
+
+class Probe(ServerProcess):
+    """A server of the project `apps/probe` that can be asked what it has open."""
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters of application and server, over a connection of its own."""
+        return self.ask("GET", "/stats")
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """Send one request, which must be answered with 200 and JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, {"Connection": "close"})
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        assert response.status == 200, (response.status, content)
+        answer: dict[str, Any] = json.loads(content)
+        return answer
+
+    def noted(self, what: str) -> int:
+        """Return how often the project noted something."""
+        return int(self.stats()["noted"].get(what, 0))
+
+    def passed(self, limit: str) -> int:
+        """Return how often a limit or time-out was passed, as the server counts it."""
+        return int(self.stats()["server"][limit])
+
+    def state(self) -> State:
+        """Return what is open now, without the connection that asks."""
+        stats = self.stats()
+        return State(
+            connections=stats["server"]["connections"] - 1,
+            peers=stats["app"]["peers"],
+            streams=stats["app"]["streams"],
+            topics=stats["app"]["topics"],
+            tasks=stats["tasks"] + stats["app"]["tasks"],
+            files=len(os.listdir(f"/proc/{self.pid}/fd")),
+            waiting=stats["server"]["outgoing_waiting"],
+            unfinished=stats["server"]["unfinished"],
+        )
+
+    def returns_to(self, before: State, within: float = 6.0) -> None:
+        """Wait until everything that was opened since is gone again."""
+        until = time.monotonic() + within
+        while (now := self.state()) != before:
+            assert time.monotonic() < until, f"left over after {within} s:\n{now}\nbefore:\n{before}"
+            time.sleep(0.02)
+
+    def rss(self) -> int:
+        """Return the memory of the process in bytes."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @contextmanager
+    def unharmed(self) -> Iterator[None]:
+        """Check at the end of the block that it answers and that nothing is left of what went on inside."""
+        before = self.settled()
+        yield
+        assert self.answers()
+        self.returns_to(before)
+
+    def settled(self) -> State:
+        """Return the state once it is the same twice: what came before is gone."""
+        state = self.state()
+        until = time.monotonic() + 5
+        while (again := self.state()) != state or again.connections:
+            assert time.monotonic() < until, f"not idle: {again}"
+            state = again
+            time.sleep(0.02)
+        return state
+
+
+def copy_project(target: Path, *names: str) -> Path:
+    """Copy projects of `apps/` over each other."""
+    for name in names:
+        shutil.copytree(APPS / name, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+@contextmanager
+def probing(folder: Path, *layers: str, env: Mapping[str, Any] | None = None) -> Iterator[Probe]:
+    """Serve the project, with others of `apps/` laid over it; it must end well.
+
+    `env` are settings: `{"limits.body": 100}` is `LONGWAVE_LIMITS_BODY=100`; other names stay.
+    """
+    project = copy_project(folder, "probe", *layers)
+    with Probe(project, env=dict(map(_variable, (env or {}).items()))) as server:
+        yield server
+
+
+def _variable(setting: tuple[str, Any]) -> tuple[str, str]:
+    name, value = setting
+    return (f"LONGWAVE_{name.replace('.', '_').upper()}" if "." in name else name), str(value)
