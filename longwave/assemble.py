@@ -147,7 +147,7 @@ def _settings(root: str | os.PathLike[str] | None, config: Mapping[str, Any]) ->
 def _load_routes(loader: Loader, folder: Path, dev: bool) -> tuple[list[Route], list[Problem]]:
     routes: list[Route] = []
     problems: list[Problem] = []
-    for file in scan(folder / "routes", mode="dev" if dev else "prod"):
+    for file in scan(folder / "routes", mode="dev" if dev else "prod", root=loader.root):
         source = str(SERVER / "routes" / file.name)
         try:
             module = loader.load(file.path)
@@ -174,7 +174,7 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
 
 def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
     found = []
-    for name, path in scan_ordered(folder / "middleware"):
+    for name, path in scan_ordered(folder / "middleware", root=loader.root):
         offered = _offered(loader.load(path), path, ("middleware", "handler"))
         found.append(offered if isinstance(offered, Middleware) else Middleware(offered, name))
     return found
@@ -182,7 +182,7 @@ def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
 
 def _load_plugins(loader: Loader, folder: Path) -> list[Plugin]:
     found = []
-    for name, path in scan_ordered(folder / "plugins"):
+    for name, path in scan_ordered(folder / "plugins", root=loader.root):
         offered = _offered(loader.load(path), path, ("plugin", "handler"))
         found.append(offered if isinstance(offered, Plugin) else Plugin(offered, name))
     return found

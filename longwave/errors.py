@@ -3,6 +3,7 @@
 - `LongwaveError`
     - `ConfigError`: a setting is unknown, mistyped or impossible
     - `RouteError`: a route file, or the table of routes, is wrong
+        - `ModuleFailure` (in `longwave.routing.graph`): a file of the project cannot be imported
     - `DefinitionError` (also a `TypeError`): a handler or hook cannot be called as it was written
     - `ProtocolError`: a WebSocket client broke RFC 6455; carries the close code
     - `RequestError`: an HTTP request cannot be read; carries the status

@@ -21,7 +21,7 @@ error_log = logging.getLogger("longwave.error")
 def asgi_app(
     application: Application, limits: Limits | None = None, timeouts: Timeouts | None = None
 ) -> AsgiApp:
-    """Return an ASGI 3 application that serves `application`: `http`, `websocket` and `lifespan`."""
+    """Return an ASGI 3 application: `http`, `websocket` and `lifespan`."""
     return AsgiApp(application, limits, timeouts)
 
 
@@ -60,7 +60,10 @@ class AsgiApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Start the application at once and end it in order; for the lifespan of what it is mounted in."""
+        """Start the application at once and end it in order.
+
+        For the lifespan of what it is mounted in.
+        """
         await self.startup()
         try:
             yield
@@ -68,7 +71,10 @@ class AsgiApp:
             await self.shutdown()
 
     async def startup(self) -> None:
-        """Start the application, once; who comes while it starts waits, and a failure is everyone's."""
+        """Start the application, once.
+
+        Who comes while it starts waits, and a failure is everyone's.
+        """
         if self._starting is None:
             self._starting = asyncio.ensure_future(self.application.startup())
         await asyncio.shield(self._starting)

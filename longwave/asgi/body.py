@@ -17,7 +17,7 @@ _HELD: Final = 65536
 
 
 class AsgiBody:
-    """A request body over `receive()`, read by a task of its own once somebody reads or `watch` is called.
+    """A request body over `receive()`, which a task of its own reads once needed.
 
     One task, because `receive()` is the one place where ASGI tells of the body and of the disconnect.
     """
@@ -57,7 +57,7 @@ class AsgiBody:
 
     @property
     def failed(self) -> bool:
-        """Whether the body could not be had whole, so that the connection should not be used again."""
+        """Whether the body could not be had whole; then the connection is not used again."""
         return self._error is not None
 
     async def read(self) -> bytes:
@@ -86,7 +86,10 @@ class AsgiBody:
             self._error = self._too_big()
 
     def watch(self, on_gone: Callable[[], object] | None, *, discard: bool = False) -> None:
-        """Tell of the disconnect from now on, or (None) no more; `discard` drops the rest of the body."""
+        """Tell of the disconnect from now on, or (None) no more.
+
+        `discard` drops the rest of the body.
+        """
         self._on_gone = on_gone
         if on_gone is None:
             return

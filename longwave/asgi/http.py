@@ -29,14 +29,14 @@ Track = Callable[[AsgiLink], Callable[[], object]]
 
 
 class StreamLink(AsgiLink):
-    """The body of one response: pieces are bytes, and what is taken together is one message."""
+    """The body of one response: pieces are bytes; what is taken together, one message."""
 
     __slots__ = ()
     stall = True
 
     @property
     def is_whole(self) -> bool:
-        """Whether this is an event stream; bytes that stop early must not look like all of them."""
+        """Whether it is an event stream; bytes that stop early must not look complete."""
         return self.wire is not BODY
 
     def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
@@ -72,7 +72,7 @@ async def serve_http(
 
 
 def complete(reply: FullReply, method: str = "GET") -> tuple[Fields, bytes]:
-    """Return the fields and the body of a whole reply as they go out; `ValueError` for what is no field.
+    """Return fields and body of a whole reply as they go out, or raise `ValueError`.
 
     Framing is settled here as on our own server: the length is that of the body, but for the length of a
     body that HEAD and 304 do not send, which the handler may know.

@@ -34,7 +34,7 @@ error_log = logging.getLogger("longwave.error")
 
 
 class AsgiLink:
-    """What WebSockets and response bodies have in common; `ended` is done when the link is."""
+    """What WebSockets and bodies have in common; `ended` is done when the link is."""
 
     __slots__ = (
         "_bound",
@@ -109,7 +109,7 @@ class AsgiLink:
         return status
 
     def ping(self, data: bytes = b"") -> None:
-        """Do nothing but check: ASGI has no message for a ping; servers ping by themselves."""
+        """Do nothing but check: ASGI has no message for a ping; servers ping themselves."""
         if len(data) > 125:
             raise ValueError(f"a ping carries at most 125 bytes, not {len(data)}")
 
@@ -140,7 +140,7 @@ class AsgiLink:
         self.finish(1006, "")
 
     def finish(self, code: int, reason: str) -> None:
-        """The link is over; the session hears this code, or the one that it was closed with before."""
+        """The link is over; the session hears this code, or an earlier one."""
         self.ending = self.ending or (code, reason)
         if not self.ended.done():
             self.ended.set_result(self.ending)
@@ -148,7 +148,7 @@ class AsgiLink:
         self._release()
 
     async def leave(self) -> None:
-        """End the link where the server cancels its task: that is how a server ends that stops.
+        """End the link where the server cancels its task, as a server does that stops.
 
         Nothing is said where the client would take it for the end of something whole.
         """
@@ -170,7 +170,7 @@ class AsgiLink:
         self._corked = True
 
     async def flush(self) -> None:
-        """Send all that waits, and the end when the link is closing; one flush runs at a time."""
+        """Send all that waits, and the end of a closing link; one flush runs at a time."""
         self._corked = False
         if self._flushing or not (self._outbox or self.ending):
             return

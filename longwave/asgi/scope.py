@@ -41,7 +41,7 @@ def make_request(scope: Mapping[str, Any], body: Body | None = None) -> Request:
 
 
 def target_of(scope: Mapping[str, Any]) -> bytes:
-    """Return the request target below `root_path`, with its query, as the client wrote it.
+    """Return the request target below `root_path`, with its query, as it was written.
 
     Servers and frameworks that mount put `root_path` in front of `path` and `raw_path`; where it is not
     there, as older ones have it, nothing is taken away.

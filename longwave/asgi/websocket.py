@@ -12,6 +12,7 @@ from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
 from longwave.asgi.scope import make_request
 from longwave.asgi.wire import ASGI_WS
 from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply
+from longwave.core.bucket import Bucket
 from longwave.core.http1_write import check_field
 from longwave.errors import RequestError
 from longwave.limits import Limits, Timeouts
@@ -23,7 +24,7 @@ error_log = logging.getLogger("longwave.error")
 
 
 class WebSocketLink(AsgiLink):
-    """A WebSocket: pieces are lists of `websocket.send` messages; reading can be paused."""
+    """A WebSocket: pieces are lists of `websocket.send`; reading can be paused."""
 
     __slots__ = ("_close_timer", "_paused", "_resumed", "too_fast")
 
@@ -102,7 +103,7 @@ async def serve_websocket(
     timeouts: Timeouts,
     track: Track,
 ) -> None:
-    """Answer one request of a scope of type `websocket`, and serve the WebSocket it becomes."""
+    """Answer a scope of type `websocket`, and serve the WebSocket that it becomes."""
     if (await receive())["type"] != "websocket.connect":
         return
     reply = await _ask(application, scope, receive)
@@ -210,7 +211,7 @@ class _Reader:
         self._receive = receive
         self._limits = limits
         self._turn = timeouts.turn
-        self._rate = _Bucket(limits.message_rate) if limits.message_rate else None
+        self._rate = Bucket(limits.message_rate) if limits.message_rate else None
 
     async def run(self) -> None:
         link, receive = self._link, self._receive
@@ -260,23 +261,4 @@ class _Reader:
         if self._rate is not None and not self._rate.take(now):
             self._link.close(1008, "too many messages")
             return False
-        return True
-
-
-class _Bucket:
-    """A token bucket that holds the messages of one second."""
-
-    __slots__ = ("_at", "_rate", "_tokens")
-
-    def __init__(self, rate: int) -> None:
-        self._rate = self._tokens = float(rate)
-        self._at: float | None = None
-
-    def take(self, now: float) -> bool:
-        if self._at is not None:
-            self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
         return True

@@ -15,7 +15,7 @@ __all__ = ["ASGI_WS", "AsgiWsWire", "Messages"]
 
 
 class Messages(list[dict[str, Any]]):
-    """`websocket.send` messages in order, with the bytes of their payloads counted once."""
+    """`websocket.send` messages in order; the bytes of payloads are counted once."""
 
     __slots__ = ("size",)
 

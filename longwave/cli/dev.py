@@ -28,7 +28,7 @@ BOOT = (
 
 
 def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mapping[str, Any]) -> int:
-    """Serve a project until Ctrl-C; a taken port or a missing folder is an error at once.
+    """Serve a project until Ctrl-C; a taken port or no folder is an error at once.
 
     A configuration that is broken is not: the next change may mend it.
     """

@@ -14,7 +14,7 @@ def list_settings(settings: Settings) -> list[str]:
 
 
 def explain_settings(settings: Settings) -> list[str]:
-    """Return a line per setting with its source, and below it a line per value that it hides."""
+    """Return a line per setting with its source, and one below per value it hides."""
     values = list_settings(settings)
     width = max(len(value) for value in values)
     lines = []

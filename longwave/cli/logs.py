@@ -14,7 +14,7 @@ SILENT = logging.CRITICAL + 1
 
 
 def configure_logs(settings: LogSettings) -> None:
-    """Write messages of the level and above; access lines whenever they were asked for."""
+    """Write messages of the level and above; access lines whenever asked for."""
     logger = logging.getLogger("longwave")
     level = SILENT if settings.level == "silent" else getattr(logging, settings.level.upper())
     logger.setLevel(level)

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def project_options(function: F) -> F:
-    """Add what every command of a project takes: its folder, `-c`, `--mode`, `--log-level`."""
+    """Add what commands of a project take: folder, `-c`, `--mode`, `--log-level`."""
     options = [
         click.argument("root", default=".", type=click.Path(path_type=Path)),
         click.option("-c", "--config", type=click.Path(path_type=Path), help="Another longwave.config.py."),
@@ -52,7 +52,7 @@ def project_options(function: F) -> F:
 
 
 def server_options(function: F) -> F:
-    """Add what `dev` and `start` take; `--host` and `--open` may stand alone, as in Vite."""
+    """Add what `dev` and `start` take; `--host` and `--open` may stand alone."""
     options = [
         click.option("--host", is_flag=False, flag_value="true", help="Address; alone: every interface."),
         click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 is any free one."),
@@ -153,7 +153,10 @@ def new(name: Path) -> int:
 
 @contextlib.contextmanager
 def sentences(root: Path, flags: dict[str, Any]) -> Iterator[None]:
-    """Turn what goes wrong inside into a sentence and exit code 1; `debug` shows the traceback as well."""
+    """Turn what goes wrong inside into a sentence and exit code 1.
+
+    `debug` shows the traceback as well.
+    """
     from longwave.dev.failures import describe_failure
 
     try:

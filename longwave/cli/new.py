@@ -18,7 +18,7 @@ SKIPPED = ("__pycache__", ".mypy_cache", ".ruff_cache")
 
 
 def create_project(folder: Path) -> list[Path]:
-    """Write a project into a folder that is missing or empty; returns its files, relative to it.
+    """Write a project into a missing or empty folder; return its files, relative.
 
     Raises `ConfigError` for anything else that is there.
     """
@@ -38,7 +38,7 @@ def create_project(folder: Path) -> list[Path]:
 
 
 def project_name(folder: str) -> str:
-    """Return the name of a folder as the name of a distribution, which knows few characters."""
+    """Return the name of a folder as a distribution's, which knows few characters."""
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-") or "my-app"
 
 

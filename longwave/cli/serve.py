@@ -17,13 +17,16 @@ __all__ = ["load_app", "options_of", "route_lines", "run_start"]
 
 
 def load_app(settings: Settings) -> App:
-    """Make the application of a project; what its `.env` files add is there before its code runs."""
+    """Make the application of a project.
+
+    What its `.env` files add is in the environment before its code runs.
+    """
     os.environ.update(settings.environment)
     return create_app(settings.root, settings=settings)
 
 
 def options_of(settings: Settings, fd: int | None = None) -> ServerOptions:
-    """Return the server's options; `fd` is a listening socket in place of all addresses."""
+    """Return the server's options; `fd` is a listening socket, in place of addresses."""
     server = settings.server
     return ServerOptions(
         host=server.host,

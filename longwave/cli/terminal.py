@@ -38,7 +38,10 @@ class RouteLine:
 
 
 class Terminal:
-    """Writes for people. Colours only where a terminal is that wants them; `quiet` below level info."""
+    """Writes for people; `quiet` below level info.
+
+    Colours only where a terminal is that wants them.
+    """
 
     def __init__(
         self, level: LogLevel = "info", out: TextIO | None = None, error: TextIO | None = None
@@ -103,7 +106,10 @@ class Terminal:
             )
 
     def line(self, *parts: str | tuple[str, str]) -> None:
-        """Show a line of texts and styled texts; where nobody looks without styles or blank lines."""
+        """Show a line of plain and styled texts.
+
+        Where nobody looks it is without styles, and there are no blank lines.
+        """
         if self.rich:
             from rich.text import Text
 
@@ -150,7 +156,10 @@ def few(names: Sequence[str], at_most: int = 3) -> str:
 
 
 def open_browser(url: str, where: bool | str) -> None:
-    """Open the browser at a page; in a thread, since some browsers keep who started them waiting."""
+    """Open the browser at a page.
+
+    In a thread, since some browsers keep who started them waiting.
+    """
     import threading
     import webbrowser
     from urllib.parse import urljoin

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class ConfigSource:
-    """What `define_config` returns: values that are there, or a function that will make them."""
+    """What `define_config` returns: values, or a function that will make them."""
 
     __slots__ = ("_source",)
 
@@ -40,7 +40,7 @@ class ConfigSource:
         self._source = source
 
     def values(self, env: ConfigEnv) -> Any:
-        """Return the values for one start; not checked yet. Runs an async function to its end."""
+        """Return the values for one start, unchecked; an async function runs to its end."""
         if not callable(self._source):
             return self._source
         result = self._source(env)

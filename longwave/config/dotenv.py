@@ -58,7 +58,7 @@ def read_env_files(root: Path, mode: str, environ: Mapping[str, str]) -> EnvFile
 
 
 def parse_env(text: str, source: str) -> dict[str, Variable]:
-    """Parse one file's text: `NAME=value`, `export`, comments, and three kinds of quotes.
+    """Parse one file's text: `NAME=value`, `export`, comments, three kinds of quotes.
 
     Unquoted values end at `#` and are stripped. Double quotes know \\n, \\r, \\t, \\\" and \\\\; single
     quotes and backticks are literal. Quoted values may go over several lines.

@@ -18,7 +18,7 @@ PROJECT_FILE = "pyproject.toml"
 
 
 def display_path(path: Path) -> str:
-    """Return a path as people read it: relative to the working directory where it is inside."""
+    """Return a path as people read it: relative to the working directory if inside."""
     try:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
@@ -63,7 +63,7 @@ def read_config_file(path: Path, env: ConfigEnv) -> Any:
 
 
 def read_project_file(path: Path) -> Any:
-    """Return `[tool.longwave]` of a `pyproject.toml`, unchecked; None where there is none."""
+    """Return `[tool.longwave]` of a `pyproject.toml`, unchecked; None without one."""
     import tomllib
 
     try:

@@ -39,7 +39,7 @@ def layer_from_values(values: Any, source: str) -> Layer:
 
 
 def layer_from_environment(environ: Mapping[str, str], sources: Mapping[str, str] | None = None) -> Layer:
-    """Check `PORT`, `HOST` and `LONGWAVE_SECTION_KEY`; empty variables count as not set.
+    """Check `PORT`, `HOST` and `LONGWAVE_SECTION_KEY`; empty ones count as not set.
 
     `sources` names the file of each variable that is from one. A variable that begins like a section and is
     no key of it is a problem; other `LONGWAVE_` names are not ours.
@@ -68,7 +68,7 @@ def layer_from_environment(environ: Mapping[str, str], sources: Mapping[str, str
 
 
 def raise_problems(problems: list[str]) -> None:
-    """Raise one `ConfigError` with every problem on a line of its own, where there is any."""
+    """Raise one `ConfigError` with each problem on a line of its own, if there is any."""
     if len(problems) == 1:
         raise ConfigError(problems[0])
     if problems:

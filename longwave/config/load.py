@@ -87,7 +87,10 @@ def load_settings(
 def settings_from_values(
     values: Mapping[str, Any], *, command: Command = "start", mode: str | None = None
 ) -> Settings:
-    """Make settings of values alone: no folder, no environment; paths are those of the working directory."""
+    """Make settings of values alone: no folder, no environment.
+
+    Paths are those of the working directory.
+    """
     layer = layer_from_values(values, "create_app(...)")
     return _settings([layer], root=Path.cwd(), command=command, mode=_checked_mode(mode, command))
 

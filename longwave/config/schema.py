@@ -60,7 +60,7 @@ def known_keys() -> Mapping[str, Key]:
 
 @functools.cache
 def known_sections() -> frozenset[str]:
-    """Return every dotted name that has keys below it, aliases too: `server`, `server.hmr`."""
+    """Return all dotted names that have keys below: `server`, `server.hmr`, aliases."""
     names = [*known_keys(), *ALIASES]
     return frozenset(".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 1))
 

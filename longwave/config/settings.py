@@ -31,7 +31,7 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "silent"]
 
 @dataclass(frozen=True, slots=True)
 class HmrSettings:
-    """`server.hmr`: how the page hears of changes; `enabled` is false for `hmr = false`."""
+    """`server.hmr`: how the page hears of changes; `hmr = false` is `enabled` false."""
 
     enabled: bool = True
     host: str | None = None
@@ -45,7 +45,7 @@ class HmrSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`server`: where the server listens. `uds` or `fd` take the place of `host` and `port`."""
+    """`server`: where it listens; `uds` or `fd` take the place of `host` and `port`."""
 
     host: str = "localhost"
     """Name or address; `true` in a file is every interface."""
@@ -135,7 +135,7 @@ class Settings:
     project_source: str | None = None
 
     def hidden(self) -> list[Hidden]:
-        """Return the values of the config file that the project file overrules with other ones."""
+        """Return the values of the config file that the project file overrules."""
         return [
             Hidden(key, below.value, below.source, origin)
             for key, origin in self.provenance.items()

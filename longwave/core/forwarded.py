@@ -35,7 +35,7 @@ class TrustedProxies:
         return self._all or bool(self._networks)
 
     def trusts(self, address: str | None) -> bool:
-        """Whether an address is a proxy's; a Unix socket (None) is when anything is trusted."""
+        """Whether an address is a proxy's; a Unix socket (None) is if anything is trusted."""
         if self._all or address is None:
             return bool(self)
         try:

@@ -44,7 +44,7 @@ MAX_REASON: Final = MAX_CONTROL - 2
 
 
 class WsWire:
-    """The format of a WebSocket without extensions: a piece is bytes, one frame after the other."""
+    """The format of a WebSocket without extensions: a piece is bytes, whole frames."""
 
     __slots__ = ()
 
@@ -80,7 +80,7 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
 
 
 def encode_text(data: str) -> bytes:
-    """Return a text frame; raises `UnicodeEncodeError`, a `ValueError`, for a lone surrogate."""
+    """Return a text frame; `UnicodeEncodeError` (`ValueError`) for a lone surrogate."""
     return WS.frame(data.encode(), True)
 
 
@@ -106,7 +106,7 @@ def encode_close(code: int = 1000, reason: str = "") -> bytes:
 
 
 def encode_close_answer(code: int) -> bytes:
-    """Return the answer to a close frame that carried `code`; 1005 when it carried none.
+    """Return the answer to a close frame that carried `code`; 1005 if it carried none.
 
     RFC 6455 section 5.5.1: "the endpoint typically echos the status code it received"; section 7.4.1
     forbids to send 1005, so an empty frame answers an empty frame.
@@ -115,7 +115,10 @@ def encode_close_answer(code: int) -> bytes:
 
 
 def check_close(code: int, reason: str) -> None:
-    """Raise `ValueError` for a close code or reason that must not be sent (RFC 6455 sections 7.4, 5.5)."""
+    """Raise `ValueError` for a close code or reason that must not be sent.
+
+    RFC 6455 sections 7.4 and 5.5.
+    """
     if not is_close_code(code):
         raise ValueError(
             f"a close code is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 section 7.4), not {code!r}"

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def is_websocket_upgrade(headers: Fields) -> bool:
-    """Whether a request asks to become a WebSocket: `Upgrade: websocket` and `Connection: upgrade`.
+    """Whether a request asks to become a WebSocket, in `Upgrade` and `Connection`.
 
     RFC 6455 section 4.2.1: both are lists, compared without regard to case. RFC 9110 section 7.8: an
     `Upgrade` that `Connection` does not name is ignored, and so is one to anything else.
@@ -31,7 +31,7 @@ def is_websocket_upgrade(headers: Fields) -> bool:
 
 
 def check_upgrade(method: str, http_version: str, headers: Fields) -> bytes:
-    """Return the client's key, or raise `RequestError` with the status and headers of the refusal.
+    """Return the client's key, or raise `RequestError` with the refusal.
 
     405 for a method other than GET, 426 for a request that is no upgrade or has another version than 13,
     400 for HTTP/1.0, for a body, and for a key that is not base64 of 16 bytes.
@@ -61,7 +61,7 @@ def check_upgrade(method: str, http_version: str, headers: Fields) -> bytes:
 
 
 def accept_key(key: bytes) -> bytes:
-    """Return the value of `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2, point 5.4)."""
+    """Return `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2, point 5.4)."""
     return b2a_base64(sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
 
 
@@ -87,7 +87,7 @@ def offered_protocols(headers: Fields) -> list[str]:
 
 
 def choose_protocol(offered: Sequence[str], supported: Sequence[str]) -> str | None:
-    """Return the first supported subprotocol that is offered; None when there is none in common."""
+    """Return the first supported subprotocol that is offered; None without one."""
     if not offered or not supported:
         return None
     names = frozenset(offered)

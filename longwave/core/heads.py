@@ -117,7 +117,7 @@ def parse_fields(raw: bytes) -> Fields:
 
 
 def check_request_line(held: bytes | bytearray, end: int, limits: Limits, at: int = 0) -> re.Match[bytes]:
-    """Check the request line that is at `held[at:end]`, before its CRLF; the groups are its three parts."""
+    """Check the request line at `held[at:end]`, before its CRLF; its parts are groups."""
     if end - at > limits.request_line:
         raise line_too_long(limits)
     match = _REQUEST_LINE.match(held, at)

@@ -46,7 +46,7 @@ _HEAD, _COUNTED, _CHUNKED, _ENDING, _DONE, _CLOSED = range(6)
 
 
 class Http1:
-    """The requests of one connection; feed it with `receive`, then call `next_event` until None.
+    """The requests of one connection: `receive`, then `next_event` until None.
 
     For each request: one `Head`, any number of `Data`, one `End`. After an error, and after a request that
     ends the connection, what comes is dropped.
@@ -84,7 +84,7 @@ class Http1:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request has begun: where a connection may be closed without an answer."""
+        """Whether no request has begun: the connection may be closed without an answer."""
         return self._state == _HEAD and not self._held
 
     def receive(self, data: bytes) -> None:
@@ -104,7 +104,7 @@ class Http1:
         self._at = 0
 
     def next_event(self) -> Event | None:
-        """Return the next event, or None when there must be more data, or `next_request`, first.
+        """Return the next event; None when more data, or `next_request`, must come first.
 
         Raises `RequestError` once; after it the connection has nothing more to say.
         """

@@ -74,7 +74,7 @@ def encode_head(
     http_version: str = "1.1",
     date: bytes = b"",
 ) -> bytes:
-    """Return the head of a response whose body is streamed; `stream_framing` tells what to pass.
+    """Return the head of a streamed response; `stream_framing` tells what to pass.
 
     A `content-length` in `headers` is kept when the body is not chunked. Raises as `encode_response` does.
     """
@@ -90,7 +90,10 @@ def encode_error(
     date: bytes = b"",
     head_only: bool = False,
 ) -> bytes:
-    """Return the JSON answer to a request that the server itself refuses; the connection closes after it."""
+    """Return the JSON answer to a request that the server itself refuses.
+
+    The connection closes after it.
+    """
     fields = [(b"content-type", b"application/json")]
     fields += [check_field(name, value) for name, value in (headers or {}).items()]
     body = json.dumps({"error": True, "status": status, "message": message}).encode()
@@ -98,14 +101,14 @@ def encode_error(
 
 
 def has_body(status: int) -> bool:
-    """Return whether a response with this status may have a body (RFC 9110 section 6.4.1)."""
+    """Return whether a status may have a body (RFC 9110 section 6.4.1)."""
     return status >= 200 and status not in _BODILESS
 
 
 def stream_framing(
     status: int, headers: Fields, *, http_version: str, head_only: bool, keep_alive: bool
 ) -> tuple[bool, bool]:
-    """Return whether a streamed body is chunked, and whether the connection lives on after it.
+    """Return whether a streamed body is chunked, and whether the connection lives on.
 
     RFC 9112 section 6.3: without a length and without chunks, which HTTP/1.0 does not know, a body ends
     with its connection.
@@ -118,17 +121,17 @@ def stream_framing(
 
 
 def asks_close(headers: Fields) -> bool:
-    """Return whether the fields of a response ask for the connection to be closed after it."""
+    """Return whether the fields of a response ask for the connection to close."""
     return any(name.lower() == b"connection" and b"close" in _tokens(value) for name, value in headers)
 
 
 def chunk(data: bytes) -> bytes:
-    """Return data as one chunk of a body; nothing for no data, as an empty chunk would end the body."""
+    """Return data as one chunk; nothing for no data: an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def check_field(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
-    """Return a response field as bytes, its name in lower case; raise `ValueError` when it is no field.
+    """Return a response field as bytes, its name in lower case, or raise `ValueError`.
 
     RFC 9110 section 5.1 and 5.5: a name is a token; a value has no control characters (CR, LF and NUL would
     inject), and is latin-1. Space around the value is dropped.

@@ -12,7 +12,7 @@ __all__ = ["check_origin"]
 
 
 def check_origin(headers: Fields, scheme: str | None, allowed: Sequence[str] = (), dev: bool = False) -> None:
-    """Raise `HTTPError` (403) when the request comes from a page that may not talk to this server.
+    """Raise `HTTPError` (403) for a request of a page that may not talk to us.
 
     Host and port of `Origin` must be those of `Host`. `scheme` ("http" or "https") is that of the
     connection where it is known, None where a proxy may have ended TLS unseen; then only host and port

@@ -51,7 +51,7 @@ class Outbox:
         self.size += size
 
     def take(self, least: int = 1) -> list[Piece]:
-        """Remove and return the oldest pieces, until they have `least` bytes together or none is left."""
+        """Remove and return the oldest pieces: at least `least` bytes, or all there are."""
         taken: list[Piece] = []
         pieces = self._pieces
         while pieces and least > 0:

@@ -50,7 +50,7 @@ class Pong:
 
 @dataclass(slots=True)
 class Close:
-    """The client's close frame; `code` is 1005 when it carried none. Nothing comes after it."""
+    """The client's close frame, the last event; `code` is 1005 when it carried none."""
 
     code: int
     reason: str
@@ -89,12 +89,12 @@ class WebSocket:
 
     @property
     def held(self) -> int:
-        """Bytes that were received and not handed out: unread ones, and those of an unfinished message."""
+        """Bytes not handed out: unread ones, and those of an unfinished message."""
         unread = len(self._held) - self._offset
         return unread if self._message is None else unread + len(self._message.data)
 
     def receive_one(self, data: bytes) -> str | bytes | None:
-        """Return the payload when `data` is one whole small message and nothing else, or None.
+        """Return the payload when `data` is one whole small message and no more, or None.
 
         Text is `str`, binary `bytes`. None says nothing about the bytes: give them to `receive`. Raises
         `ProtocolError` (1007) for text that is not UTF-8.

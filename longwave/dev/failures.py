@@ -13,7 +13,7 @@ __all__ = ["Failure", "describe_failure"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A sentence, and the line of the project's code that it is about, where there is one."""
+    """A sentence, and the line of the project's code that it is about, if any."""
 
     text: str
     file: str | None = None

@@ -166,7 +166,7 @@ class Supervisor:
 
 
 class Worker:
-    """One worker process and the line to it; what happens goes into the supervisor's queue."""
+    """One worker process and the line to it; news goes into the supervisor's queue."""
 
     def __init__(self, start: Start, events: asyncio.Queue[tuple[str, Any]]) -> None:
         self.failed = False

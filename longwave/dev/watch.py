@@ -37,7 +37,7 @@ def is_watched(path: Path, root: Path, extra: Iterable[Path] = ()) -> bool:
 
 
 class Watcher:
-    """Watches a project folder and calls `changed` with the files of each burst, from the running loop.
+    """Watches a project folder; calls `changed` in the loop with each burst's files.
 
     The root itself is watched flat and its folders deep, so that a `.venv` or `node_modules` beside the code
     costs nothing. `extra` are files elsewhere that count as well. `notice` is told when the system cannot

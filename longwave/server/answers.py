@@ -87,7 +87,7 @@ class AnsweringConnection(Connection):
         self._head: Head | None = None
         self._request: Request | None = None
         self._body: RequestBody | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[Reply] | None = None
         self._link: StreamLink | None = None
         self._client: Address | None = None
         self._deadline = NEVER

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import cast
 
 from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
@@ -298,23 +297,25 @@ class HttpConnection(AnsweringConnection):
         if isinstance(reply, (FullReply, StreamReply, UpgradeReply)):
             self._answer(reply)
         else:
-            self._task = worker.loop.create_task(self._wait(reply))
+            self._task = asyncio.ensure_future(reply, loop=worker.loop)
+            self._task.add_done_callback(self._replied)
 
-    async def _wait(self, awaitable: Awaitable[Reply]) -> None:
-        try:
-            reply = await awaitable
-        except asyncio.CancelledError:
-            if self._state == BUSY and self._open:
-                # Not by us: somebody else cancelled the task, and the client still waits.
-                self._task = None
-                self._answer(failure())
-                self._advance()
-            raise
-        except Exception:
+    def _replied(self, done: asyncio.Future[Reply]) -> None:
+        """Take the reply that was waited for; one that comes too late is put away by `_answer`."""
+        is_current = self._task is done
+        if is_current:
+            self._task = None
+        if done.cancelled():
+            if not is_current:
+                return
+            # Not by us: somebody else cancelled the work, and the client still waits.
+            reply: Reply = failure()
+        elif (error := done.exception()) is not None:
             self.worker.errors += 1
-            ERRORS.exception("the application failed")
+            ERRORS.error("the application failed", exc_info=error)
             reply = failure()
-        self._task = None
+        else:
+            reply = done.result()
         self._answer(reply)
         self._advance()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from longwave.contract import Link, Session
+from longwave.core.bucket import Bucket
 from longwave.core.frames import WS, WsWire, encode_close, encode_close_answer, encode_ping, encode_pong
 from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
 from longwave.errors import ProtocolError
@@ -58,7 +59,7 @@ class WebSocketConnection(Connection):
         self._unfinished = 0
         self._pinged = False
         self._deadline = NEVER
-        self._bucket = Bucket(limits.message_rate, worker.clock()) if limits.message_rate else None
+        self._bucket = Bucket(limits.message_rate) if limits.message_rate else None
         self._direct = self._bucket is None
 
     def take_over(self, transport: Transport, head: bytes, rest: bytes) -> None:
@@ -342,26 +343,6 @@ class WebSocketConnection(Connection):
 
     def _relieved(self) -> None:
         self._session.drained()
-
-
-class Bucket:
-    """A token bucket: `rate` messages a second, and as many at once."""
-
-    __slots__ = ("_rate", "_since", "_tokens")
-
-    def __init__(self, rate: int, now: float) -> None:
-        self._rate = rate
-        self._tokens = float(rate)
-        self._since = now
-
-    def take(self, now: float) -> bool:
-        """Take one token; False when there is none."""
-        self._tokens = min(float(self._rate), self._tokens + (now - self._since) * self._rate)
-        self._since = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class _Nobody:

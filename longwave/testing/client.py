@@ -132,7 +132,10 @@ class TestClient:
         cookies: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[WebSocketConnection]:
-        """Open a WebSocket, and close it with 1000 at the end; `RefusedError` carries another response."""
+        """Open a WebSocket, closed with 1000 at the end.
+
+        `RefusedError` carries any other response.
+        """
         fields = self._fields(headers, cookies, None)
         fields += [
             (b"connection", b"Upgrade"),
@@ -170,7 +173,10 @@ class TestClient:
         cookies: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[EventConnection]:
-        """Open an event stream, and go away at the end; `RefusedError` carries another response."""
+        """Open an event stream; at the end, go away.
+
+        `RefusedError` carries any other response.
+        """
         body, kind = _body(json, None, None)
         fields = self._fields({"accept": "text/event-stream", **(headers or {})}, cookies, kind)
         if last_event_id is not None:

@@ -44,7 +44,9 @@ class FakeTimer:
 
 
 class FakeClock:
-    """Time for tests: `now()` says it, `await advance(seconds)` moves it and runs what falls due.
+    """Time for tests: `now()` says it, `await advance(seconds)` moves it.
+
+    What falls due on the way runs.
 
     `now` and `call_later` are what an app asks of a clock, so `clock=FakeClock()` replaces the real one and
     a heartbeat of 15 seconds needs no waiting.
@@ -56,11 +58,11 @@ class FakeClock:
         self._order = itertools.count()
 
     def now(self) -> float:
-        """Return the seconds of this clock; its zero means nothing, as with `time.monotonic`."""
+        """Return the seconds of this clock; zero means nothing, as in `time.monotonic`."""
         return self._now
 
     def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> FakeTimer:
-        """Have `callback(*arguments)` called when the clock has moved on by `delay` seconds."""
+        """Have `callback(*arguments)` called when the clock has moved on by `delay`."""
         return self.call_at(self._now + delay, callback, *arguments)
 
     def call_at(self, when: float, callback: Callable[..., object], *arguments: Any) -> FakeTimer:
@@ -79,7 +81,7 @@ class FakeClock:
             timer.cancel()
 
     async def advance(self, seconds: float) -> None:
-        """Move the clock, stopping at each call that is due on the way, in order of their times."""
+        """Move the clock, stopping at each call that is due on the way, in order."""
         if seconds < 0:
             raise ValueError(f"a clock goes forward only: advance() got {seconds!r}")
         target = self._now + seconds

@@ -23,7 +23,7 @@ _SHOWN = 5
 
 
 async def within(seconds: float, work: Awaitable[T], message: Callable[[], str]) -> T:
-    """Return what `work` returns; `TimeoutError` with the message when it takes longer."""
+    """Return what `work` returns; `TimeoutError` with the message past the timeout."""
     try:
         async with asyncio.timeout(seconds):
             return await work
@@ -50,7 +50,7 @@ class WebSocketConnection:
 
     @property
     def close_code(self) -> int | None:
-        """The code it was closed with, by either side; None while it is open. 1006: it was cut."""
+        """The code it was closed with by either side; None while open, 1006: it was cut."""
         return None if self._link.outcome is None else self._link.outcome[0]
 
     @property
@@ -65,7 +65,7 @@ class WebSocketConnection:
 
     @property
     def answer_pings(self) -> bool:
-        """Whether pings are answered, as every browser does; set it to False to be a client that is gone."""
+        """Whether pings are answered, as every browser does; False: a client that is gone."""
         return self._link.answer_pings
 
     @answer_pings.setter
@@ -116,7 +116,10 @@ class WebSocketConnection:
         await asyncio.sleep(0)
 
     async def close(self, code: int | None = 1000, reason: str = "") -> None:
-        """Close from the client's side, None for a close without a code, and let the application react."""
+        """Close from the client's side, and let the application react.
+
+        None is a close without a code.
+        """
         if self._link.outcome is None:
             self._link.put((1005 if code is None else code, reason))
             await settle()
@@ -187,7 +190,7 @@ class EventConnection:
 
     @property
     def ended(self) -> bool:
-        """Whether the stream has ended; what came before may still be there to be received."""
+        """Whether the stream has ended; what came before may be there to receive."""
         return self._link.outcome is not None
 
     @property

@@ -26,7 +26,10 @@ class ServerEvent:
     """The comments that came since the event before."""
 
     def json(self, type: Any = None) -> Any:
-        """Return the data decoded as JSON, as the `type` if one is given; `ValueError` if it is not JSON."""
+        """Return the data decoded as JSON, as the `type` if one is given.
+
+        `ValueError` if it is not JSON.
+        """
         if type is None:
             return json.loads(self.data)
         import msgspec

@@ -55,7 +55,7 @@ MEMORY: Final = MemoryWire()
 
 
 class MemoryLink:
-    """A `contract.Link` whose other end is a test; `outcome` is how it ended, None while it is open."""
+    """A `contract.Link` to a test; `outcome` is how it ended, None while it is open."""
 
     def __init__(self, session: Session, wire: Wire, limits: Limits, policy: SlowPolicy) -> None:
         self.wire = wire
@@ -95,7 +95,7 @@ class MemoryLink:
         """Take back `pause`."""
 
     async def drained(self, threshold: int = 0) -> None:
-        """Return when the test has received all but `threshold` bytes, or when the link is closing."""
+        """Return when all but `threshold` bytes are received, or the link is closing."""
         if self.buffered <= threshold or self._ending:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -175,7 +175,7 @@ class SocketLink(MemoryLink):
 
     @property
     def held(self) -> bool:
-        """Whether the application reads nothing: it asked for that, or its client is too slow."""
+        """Whether the application reads nothing: as it asked, or its client is too slow."""
         return (self._paused or 2 * self.buffered > self._limits.outgoing) and not self._ending
 
     @property
@@ -203,7 +203,7 @@ class SocketLink(MemoryLink):
             asyncio.get_running_loop().call_soon(self.read)
 
     def put(self, entry: tuple[str | bytes, bool] | tuple[int, str]) -> None:
-        """Take a message of the client, or its close as code and reason, behind what waits already."""
+        """Take a message of the client, or its close as code and reason, behind the rest."""
         self._incoming.append(entry)
         self.read()
 
@@ -226,7 +226,7 @@ class SocketLink(MemoryLink):
             self._taken.clear()
 
     def take(self) -> list[Piece]:
-        """Return what was written since the last time; the application may read again after that."""
+        """Return what was written since the last time; the application may read again."""
         pieces = super().take()
         self.read()
         return pieces

@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def longwave_client(request: pytest.FixtureRequest) -> Callable[..., TestClient]:
-    """A function that returns a `TestClient` for the app of this project, or of another root.
+    """A function that returns a `TestClient` for the app of this or another root.
 
     `longwave_client(root=None, *, timeout=5.0, **settings)`: the settings are those of `create_app`.
     """

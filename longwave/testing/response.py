@@ -15,7 +15,7 @@ __all__ = ["ConnectionClosed", "Headers", "RefusedError", "TestResponse", "updat
 
 
 class Headers(Mapping[str, str]):
-    """Header fields by name in any case; of several with one name the first, `get_all` has all."""
+    """Header fields by name in any case: the first of a name; `get_all` has all."""
 
     def __init__(self, fields: Fields) -> None:
         self.fields = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields]
@@ -73,7 +73,10 @@ class TestResponse:
         return found
 
     def json(self, type: Any = None) -> Any:
-        """Return the body decoded as JSON, as the `type` if one is given; `ValueError` if it is none."""
+        """Return the body decoded as JSON, as the `type` if one is given.
+
+        `ValueError` if it is no JSON.
+        """
         if type is None:
             return json.loads(self.content)
         return msgspec.json.decode(self.content, type=type)
@@ -91,7 +94,10 @@ class RefusedError(Exception):
 
 
 class ConnectionClosed(Exception):
-    """Nothing more will come: the link ended with `code` and `reason` (1000 for the end of a stream)."""
+    """Nothing more will come: the link ended with `code` and `reason`.
+
+    The code is 1000 for the end of a stream.
+    """
 
     def __init__(self, what: str, code: int, reason: str) -> None:
         super().__init__(f"{what} is closed: {code}{f' {reason}' if reason else ''}")

@@ -123,7 +123,7 @@ class Exchange:
 
 
 class HttpExchange(Exchange):
-    """One HTTP request: a whole reply where the answer comes in one piece, else a stream."""
+    """One HTTP request: a whole reply if the answer is in one piece, else a stream."""
 
     def __init__(self, request: Request) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ __all__ = ["AsgiMount", "mount_asgi"]
 
 
 def mount_asgi(app: ForeignApp, prefix: str = "", *, grace: float = 5.0) -> AsgiMount:
-    """Return a mount that answers with an ASGI application, HTTP requests and WebSockets alike.
+    """Return a mount that answers with an ASGI application: HTTP and WebSockets.
 
     `prefix` is the path that it stands under: its `root_path`. `grace` is how long, in seconds, what still
     runs in it may go on at shutdown.
@@ -41,7 +41,9 @@ class AsgiMount:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: Request, prefix: str | None = None) -> Reply:
-        """Answer one request; `prefix`, where the route is the one who knows it, stands for the mount's own.
+        """Answer one request; `prefix` stands for the mount's own.
+
+        A route gives it that knows better where it is.
 
         When the client goes before there is a reply, the application hears of it as ASGI has it and is not
         cancelled: it may be in the middle of a write to a database.
@@ -63,12 +65,12 @@ class AsgiMount:
             raise
 
     async def startup(self) -> None:
-        """Run the start of the application's lifespan, if it has one; `LongwaveError` when it fails."""
+        """Start the application's lifespan, if it has one; `LongwaveError` if that fails."""
         self._lifespan = _Lifespan(self.app, self._state)
         await self._lifespan.startup()
 
     async def shutdown(self) -> None:
-        """Wait for what still runs in the application, at most `grace` seconds, then end its lifespan."""
+        """Wait for what runs, at most `grace` seconds, then end the lifespan."""
         if self._tasks:
             _, running = await asyncio.wait(self._tasks, timeout=self._grace)
             for task in running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -22,9 +23,8 @@ needs_deno = pytest.mark.skipif(
 
 def run_script(name: str, *arguments: str, within: float = 40.0) -> list[Any]:
     """Run a script of `scripts/` and return what it printed, a JSON value on each line."""
-    from deno import find_deno_bin
-
-    command = [find_deno_bin(), "run", "--quiet", "--no-config", "--allow-net=127.0.0.1"]
+    binary = importlib.import_module("deno").find_deno_bin()
+    command = [binary, "run", "--quiet", "--no-config", "--allow-net=127.0.0.1"]
     environment = {**os.environ, "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
     result = subprocess.run(
         [*command, str(SCRIPTS / name), *arguments],

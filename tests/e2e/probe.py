@@ -72,7 +72,7 @@ class Probe(ServerProcess):
             streams=stats["app"]["streams"],
             topics=stats["app"]["topics"],
             tasks=stats["tasks"] + stats["app"]["tasks"],
-            files=len(os.listdir(f"/proc/{self.pid}/fd")),
+            files=stats["files"],
             waiting=stats["server"]["outgoing_waiting"],
             unfinished=stats["server"]["unfinished"],
         )
@@ -98,13 +98,16 @@ class Probe(ServerProcess):
         self.returns_to(before)
 
     def settled(self) -> State:
-        """Return the state once it is the same twice: what came before is gone."""
-        state = self.state()
-        until = time.monotonic() + 5
-        while (again := self.state()) != state or again.connections:
-            assert time.monotonic() < until, f"not idle: {again}"
-            state = again
+        """Return the state once nothing is open and nothing has changed for a moment."""
+        until = time.monotonic() + 6
+        state, same = self.state(), 0
+        while same < 4:
             time.sleep(0.02)
+            again = self.state()
+            idle = not (again.connections or again.peers or again.streams or again.topics)
+            same = same + 1 if idle and again == state else 0
+            state = again
+            assert time.monotonic() < until, f"not idle: {again}"
         return state
 
 
