@@ -12,7 +12,10 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds in bytes or counts; what happens when one is passed stands in docs/reference/limits.md."""
+    """Bounds in bytes or counts.
+
+    What happens when one is passed stands in docs/reference/limits.md.
+    """
 
     request_line: int = 8 * KIB
     """Bytes of the request line; past it 414. nginx: 8 KiB."""

@@ -225,6 +225,8 @@ class App:
         runtime = self._runtime
         if runtime is None:
             return
+        # A hook may need what a plugin holds until its end.
+        await runtime.settle()
         closers, self._closers = self._closers, []
         for closer in reversed(closers):
             try:

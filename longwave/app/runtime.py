@@ -102,8 +102,8 @@ class Runtime:
         if self.backplane is not None:
             await self.backplane.start(self.hub.received)
 
-    async def stop(self) -> None:
-        """Wait for hooks and tasks that still run, at most `timeouts.close` twice, and cancel the rest."""
+    async def settle(self) -> None:
+        """End streams; wait for hooks and tasks, at most `timeouts.close` twice, and cancel the rest."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         for stream in list(self.streams):
@@ -116,6 +116,10 @@ class Runtime:
                 for task in tasks:
                     task.cancel()
             await asyncio.wait(tasks, timeout=self.timeouts.close)
+
+    async def stop(self) -> None:
+        """Settle what is left, and close the backplane."""
+        await self.settle()
         if self.backplane is not None:
             await self.backplane.close()
 

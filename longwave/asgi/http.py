@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from longwave.asgi.body import AsgiBody
-from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
 from longwave.asgi.scope import make_request
 from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply
 from longwave.core.http1_write import check_field, has_body
@@ -23,9 +23,6 @@ __all__ = ["StreamLink", "complete", "refusal", "serve_http"]
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 error_log = logging.getLogger("longwave.error")
-
-Track = Callable[[AsgiLink], Callable[[], object]]
-"""Is told of a link that opens; returns what to call when it is over."""
 
 
 class StreamLink(AsgiLink):
@@ -160,29 +157,9 @@ async def _stream(
     track: Track,
 ) -> None:
     wire = sse_wire(False) if reply.format == "sse" else BODY
-    session = reply.session
-    link = StreamLink(session, wire, send, limits, timeouts, SlowPolicy.CLOSE)
-    forget = track(link)
-    opened = False
-    try:
-        await _send_head(reply, request, body, send, link)
-        opened = True
-        session.opened(link)
-        body.watch(link.abort, discard=True)
-        await link.ended
-    except OSError:
-        pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
-    except asyncio.CancelledError:
-        await link.leave()
-        raise
-    finally:
-        link.abort()
-        # One `opened` and one `closed`, always: the session may have started things when it was made.
-        if not opened:
-            session.opened(link)
-        forget()
-        link.stop()
-        session.closed(*link.outcome)
+    link = StreamLink(reply.session, wire, send, limits, timeouts, SlowPolicy.CLOSE)
+    head = _send_head(reply, request, body, send, link)
+    await link.run(head, lambda: body.watch(link.abort, discard=True), track)
 
 
 async def _send_head(

@@ -17,12 +17,14 @@ from longwave.core.outbox import Outbox
 from longwave.limits import Limits, Timeouts
 from longwave.types import Piece, SendStatus, SlowPolicy, Wire
 
-__all__ = ["AsgiLink", "Message", "Receive", "Scope", "Send"]
+__all__ = ["AsgiLink", "Message", "Receive", "Scope", "Send", "Track"]
 
 Message: TypeAlias = dict[str, Any]
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Track: TypeAlias = "Callable[[AsgiLink], Callable[[], object]]"
+"""Is told of a link that opens; returns what to call when it is over."""
 
 _BATCH: Final = 65536
 """Bytes that leave the outbox together; no policy can drop them any more. uvicorn's HIGH_WATER_LIMIT."""
@@ -75,6 +77,32 @@ class AsgiLink:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.ending: tuple[int, str] | None = None
         self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+    async def run(self, head: Awaitable[None], begin: Callable[[], object], track: Track) -> None:
+        """Send the head, open the session and `begin` to read; return when the link is over.
+
+        The session hears one `opened` and one `closed`, always: it may have started things when it was made.
+        """
+        forget = track(self)
+        opened = False
+        try:
+            await head
+            opened = True
+            self._session.opened(self)
+            begin()
+            await self.ended
+        except OSError:
+            pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
+        except asyncio.CancelledError:
+            await self.leave()
+            raise
+        finally:
+            self.abort()
+            if not opened:
+                self._session.opened(self)
+            forget()
+            self.stop()
+            self._session.closed(*self.outcome)
 
     @property
     def buffered(self) -> int:

@@ -43,18 +43,23 @@ def make_request(scope: Mapping[str, Any], body: Body | None = None) -> Request:
 def target_of(scope: Mapping[str, Any]) -> bytes:
     """Return the request target below `root_path`, with its query, as it was written.
 
-    Servers and frameworks that mount put `root_path` in front of `path` and `raw_path`; where it is not
-    there, as older ones have it, nothing is taken away.
+    Servers and frameworks that mount put `root_path` in front of `path` and `raw_path`. FastAPI with a
+    `root_path` of its own, for a proxy that has taken it away, does not: its part is in `app_root_path`.
+    Where nothing of that is there, as older ones have it, nothing is taken away.
     """
     raw = scope.get("raw_path")
     path = raw.partition(b"?")[0] if raw else quote(scope["path"], _SAFE).encode("ascii")
-    path = _below(path, scope.get("root_path", "")) or b"/"
+    root: str = scope.get("root_path", "")
+    below = _below(path, root)
+    if below is None:
+        below = _below(path, root.removeprefix(scope.get("app_root_path", "")))
+    path = path if below is None else below or b"/"
     query: bytes = scope.get("query_string", b"")
     return b"%b?%b" % (path, query) if query else path
 
 
-def _below(path: bytes, root: str) -> bytes:
-    """Take the encoded form of `root` off the front of `path`, if it is there as whole segments."""
+def _below(path: bytes, root: str) -> bytes | None:
+    """Return the path without the encoded form of `root`; None if that is not its first segments."""
     wanted = root.rstrip("/").encode("utf-8", "surrogateescape")
     at = 0
     for byte in wanted:
@@ -62,13 +67,13 @@ def _below(path: bytes, root: str) -> bytes:
             try:
                 found = int(path[at + 1 : at + 3], 16)
             except ValueError:
-                return path
+                return None
             at += 3
         else:
             found = path[at] if at < len(path) else -1
             at += 1
         if found != byte:
-            return path
+            return None
     if at < len(path) and path[at] != 0x2F:
-        return path
+        return None
     return path[at:]

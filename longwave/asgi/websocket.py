@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from longwave.asgi.http import Track, complete, refusal
-from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
+from longwave.asgi.http import complete, refusal
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
 from longwave.asgi.scope import make_request
 from longwave.asgi.wire import ASGI_WS
 from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply
@@ -167,41 +167,23 @@ async def _refuse(
 async def _open(
     reply: UpgradeReply, receive: Receive, send: Send, limits: Limits, timeouts: Timeouts, track: Track
 ) -> None:
-    session = reply.session
-    link = WebSocketLink(session, send, limits, timeouts, reply.policy)
-    forget = track(link)
-    opened = False
-    reader: asyncio.Task[None] | None = None
+    link = WebSocketLink(reply.session, send, limits, timeouts, reply.policy)
+    reader = _Reader(link, reply.session, receive, limits, timeouts)
     try:
-        headers = [check_field(name, value) for name, value in reply.headers]
-        await send({"type": "websocket.accept", "subprotocol": reply.protocol, "headers": headers})
-        opened = True
-        session.opened(link)
-        reader = asyncio.get_running_loop().create_task(
-            _Reader(link, session, receive, limits, timeouts).run()
-        )
-        await link.ended
-    except OSError:
-        pass  # what servers raise for a client that is gone (ASGI 2.4); the session hears of it below
-    except asyncio.CancelledError:
-        await link.leave()
-        raise
+        await link.run(_accept(reply, send), reader.start, track)
     finally:
-        link.abort()
-        # One `opened` and one `closed`, always: the session may have started things when it was made.
-        if not opened:
-            session.opened(link)
-        forget()
-        link.stop()
-        if reader is not None:
-            reader.cancel()
-        session.closed(*link.outcome)
+        reader.stop()
+
+
+async def _accept(reply: UpgradeReply, send: Send) -> None:
+    headers = [check_field(name, value) for name, value in reply.headers]
+    await send({"type": "websocket.accept", "subprotocol": reply.protocol, "headers": headers})
 
 
 class _Reader:
     """Hands the messages of one WebSocket to its session, in order, within the limits."""
 
-    __slots__ = ("_limits", "_link", "_rate", "_receive", "_session", "_turn")
+    __slots__ = ("_limits", "_link", "_rate", "_receive", "_session", "_task", "_turn")
 
     def __init__(
         self, link: WebSocketLink, session: Session, receive: Receive, limits: Limits, timeouts: Timeouts
@@ -212,8 +194,16 @@ class _Reader:
         self._limits = limits
         self._turn = timeouts.turn
         self._rate = Bucket(limits.message_rate) if limits.message_rate else None
+        self._task: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
         link, receive = self._link, self._receive
         time = asyncio.get_running_loop().time
         most, count, since = self._limits.messages_per_turn, 0, time()

@@ -67,7 +67,6 @@ class ChunkReader:
         What was not used must come first in the buffer of the next call. Raises `RequestError`.
         """
         pieces: list[bytes | bytearray] = []
-        end = len(held)
         while len(pieces) < CHUNKS_PER_READ:
             if self._state == _SIZE:
                 after = self._read_size(held, at)
@@ -93,7 +92,7 @@ class ChunkReader:
             elif self._state == _DATA_END:
                 ending = held[at : at + 2]
                 if ending != b"\r\n":
-                    if end - at < 2 and b"\r\n".startswith(ending):
+                    if b"\r\n".startswith(ending):
                         break
                     raise RequestError(
                         400, "the data of a chunk must end with CRLF after as many bytes as were said"

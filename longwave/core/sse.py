@@ -22,7 +22,33 @@ LAST_CHUNK = b"0\r\n\r\n"
 BINARY_EVENT = b"event: longwave:binary\n"
 
 
-class SseWire:
+class _ByteWire:
+    """What the wires of response bodies share: pieces are bytes, each of them one chunk if need be."""
+
+    __slots__ = ("chunked", "end")
+
+    def __init__(self, chunked: bool) -> None:
+        self.chunked = chunked
+        self.end = LAST_CHUNK if chunked else b""
+
+    def raw(self, encoded: bytes) -> bytes:
+        """Return the piece of bytes that are encoded already."""
+        return _chunk(encoded) if self.chunked else encoded
+
+    if TYPE_CHECKING:
+
+        def join(self, pieces: Sequence[bytes]) -> bytes:
+            """Return one piece that is the given pieces in order."""
+
+        def size(self, piece: bytes) -> int:
+            """Return the length of a piece in bytes."""
+
+    else:
+        join = staticmethod(b"".join)
+        size = staticmethod(len)
+
+
+class SseWire(_ByteWire):
     """The `text/event-stream` format of one response body; get one from `sse_wire`.
 
     A text publication is its payload as data lines; a binary one is base64 in an event `longwave:binary`.
@@ -30,11 +56,10 @@ class SseWire:
     event type of topics. `end` is what ends the body in order.
     """
 
-    __slots__ = ("__weakref__", "_lines", "chunked", "end")
+    __slots__ = ("__weakref__", "_lines")
 
     def __init__(self, chunked: bool, events: Mapping[str, str] | None = None) -> None:
-        self.chunked = chunked
-        self.end = LAST_CHUNK if chunked else b""
+        super().__init__(chunked)
         # None, and not an empty dict: the hot path asks with `is`.
         self._lines: dict[str, bytes] | None = None
         if events:
@@ -63,35 +88,15 @@ class SseWire:
         """Return the piece of one message to one receiver, an event without a name."""
         return self.raw(_message(payload, is_text, b""))
 
-    def raw(self, encoded: bytes) -> bytes:
-        """Return the piece of events or comments that are encoded already."""
-        return _chunk(encoded) if self.chunked else encoded
-
     def named(self, events: Mapping[str, str]) -> SseWire:
         """Return the wire of the same kind that gives topics an event type."""
         return sse_wire(self.chunked, events)
 
-    if TYPE_CHECKING:
 
-        def join(self, pieces: Sequence[bytes]) -> bytes:
-            """Return one piece that is the given pieces in order."""
-
-        def size(self, piece: bytes) -> int:
-            """Return the length of a piece in bytes."""
-
-    else:
-        join = staticmethod(b"".join)
-        size = staticmethod(len)
-
-
-class BodyWire:
+class BodyWire(_ByteWire):
     """Bytes as they are, for a body that is no event stream: `BODY`, `BODY_CHUNKED`."""
 
-    __slots__ = ("chunked", "end")
-
-    def __init__(self, chunked: bool) -> None:
-        self.chunked = chunked
-        self.end = LAST_CHUNK if chunked else b""
+    __slots__ = ()
 
     def encode(self, outgoing: Publication) -> bytes:
         """Return the payload of a publication."""
@@ -100,22 +105,6 @@ class BodyWire:
     def frame(self, payload: bytes, is_text: bool) -> bytes:
         """Return the payload of one message."""
         return self.raw(payload)
-
-    def raw(self, encoded: bytes) -> bytes:
-        """Return the piece of any bytes."""
-        return _chunk(encoded) if self.chunked else encoded
-
-    if TYPE_CHECKING:
-
-        def join(self, pieces: Sequence[bytes]) -> bytes:
-            """Return one piece that is the given pieces in order."""
-
-        def size(self, piece: bytes) -> int:
-            """Return the length of a piece in bytes."""
-
-    else:
-        join = staticmethod(b"".join)
-        size = staticmethod(len)
 
 
 BODY = BodyWire(False)

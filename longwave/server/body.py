@@ -40,7 +40,10 @@ class RequestBody:
     # For the handler.
 
     async def read(self) -> bytes:
-        """Return what is left of the body; raises `RequestError` when it does not come whole."""
+        """Return what is left of the body.
+
+        Raises `RequestError` when it does not come whole.
+        """
         pieces = []
         while (piece := await self._take()) is not None:
             pieces.append(piece)

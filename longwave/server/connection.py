@@ -56,7 +56,7 @@ class Transport(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """What is the same for a connection that speaks HTTP and one that speaks WebSocket.
+    """What is the same for a connection that speaks HTTP and one of a WebSocket.
 
     `_ready` is the hot path: open, not corked, and the client takes what it is sent. While it is false,
     pieces go to the cork or to an `Outbox`, which exists only as long as somebody is slow or waits.
@@ -89,7 +89,10 @@ class Connection(asyncio.Protocol):
         self._corked = 0
 
     def take_transport(self, transport: Transport) -> None:
-        """Use a transport; the bound of outgoing bytes is kept by its own callbacks, not at each write."""
+        """Use a transport.
+
+        The bound of outgoing bytes is kept by its own callbacks, not at each write.
+        """
         self._transport = transport
         transport.set_write_buffer_limits(high=self.worker.half, low=self.worker.quarter)
         self._open = self._ready = True
@@ -111,7 +114,7 @@ class Connection(asyncio.Protocol):
         return self.write_late(piece)
 
     async def drained(self, threshold: int = 0) -> None:
-        """Return when at most `threshold` bytes are buffered, or when the connection closes."""
+        """Return when at most `threshold` bytes are buffered, or at the end."""
         self.flush()
         if not self._open or self.buffered <= threshold:
             return
@@ -230,7 +233,10 @@ class Connection(asyncio.Protocol):
         return status
 
     def write_control(self, piece: bytes) -> None:
-        """Send what no policy may drop, in order, also after the connection was closed for messages."""
+        """Send what no policy may drop, in order.
+
+        Also after the connection was closed for messages.
+        """
         flow = self._flow
         if self._cork is not None:
             self._cork.append(piece)
@@ -257,7 +263,10 @@ class Connection(asyncio.Protocol):
             self._ready = self._open and (self._flow is None or not self._flow.congested)
 
     def flush(self) -> None:
-        """Write what was gathered so far; where the client is too slow for more, the cork is taken out."""
+        """Write what was gathered so far.
+
+        Where the client is too slow for more, the cork is taken out.
+        """
         pieces = self._cork
         if pieces:
             self._cork = []
@@ -267,7 +276,7 @@ class Connection(asyncio.Protocol):
                 self._cork = None
 
     def flush_all(self) -> None:
-        """Give everything that waits to the transport: nothing is written after it but an end."""
+        """Give everything that waits to the transport; only an end comes after it."""
         self.flush()
         flow = self._flow
         if flow is not None and flow.outbox:
@@ -289,7 +298,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def stuck(self, now: float) -> bool:
-        """Whether the client takes no byte although there are some, for `timeouts.response`."""
+        """Whether the client took no byte for `timeouts.response` though there are some."""
         size = self._transport.get_write_buffer_size()
         limit = self.worker.timeouts.response
         if not size or not limit:
@@ -305,7 +314,10 @@ class Connection(asyncio.Protocol):
         return True
 
     def is_reset(self) -> bool:
-        """Whether the client cut a connection that we do not read, which no transport tells (Linux)."""
+        """Whether the client cut a connection that we do not read.
+
+        No transport tells that; Linux does.
+        """
         sock = self._transport.get_extra_info("socket")
         if not self._holds or not _TCP_INFO or sock is None or sock.family == socket.AF_UNIX:
             return False
@@ -377,7 +389,7 @@ class Connection(asyncio.Protocol):
 
 
 class Flow:
-    """What a connection keeps only while its client is slow, or somebody waits for it to take more."""
+    """What a connection keeps only while its client is slow or somebody waits."""
 
     __slots__ = ("congested", "full", "outbox", "seen", "since", "waiters")
 

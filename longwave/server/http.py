@@ -76,7 +76,10 @@ class HttpConnection(AnsweringConnection):
         self._advance()
 
     def eof_received(self) -> bool:
-        """The client sends no more. A plain request still gets its answer, a stream is over."""
+        """The client sends no more.
+
+        A plain request still gets its answer, a stream is over.
+        """
         self._eof = True
         link = self._link
         if link is not None and link.is_open and link.left is None:

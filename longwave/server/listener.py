@@ -26,7 +26,9 @@ NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[socket.socket]:
-    """Return bound sockets for all addresses of a host name; `ConfigError` says what is in the way.
+    """Return bound sockets for all addresses of a host name.
+
+    `ConfigError` says what is in the way.
 
     `unacknowledged` is how long the kernel waits for a client that vanished, or takes nothing, before it
     cuts the connection; accepted sockets inherit it (Linux).
@@ -61,7 +63,10 @@ def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[s
 
 
 def unix_socket(path: str, mode: int = 0o666) -> socket.socket:
-    """Return a socket bound to a path; a socket file that nobody listens to any more is removed first."""
+    """Return a socket bound to a path.
+
+    A socket file that nobody listens to any more is removed first.
+    """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
@@ -77,7 +82,7 @@ def unix_socket(path: str, mode: int = 0o666) -> socket.socket:
 
 
 def inherited_socket(fd: int) -> socket.socket:
-    """Return the socket of a file descriptor that another program opened (systemd, a supervisor)."""
+    """Return the socket of a descriptor that systemd or a supervisor opened."""
     try:
         inherited = socket.socket(fileno=fd)
         inherited.setblocking(False)
@@ -132,7 +137,10 @@ class Listener:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, as people write it: `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`."""
+        """Where it listens, as people write it.
+
+        `127.0.0.1:3000`, `[::1]:3000`, `unix:/run/app.sock`.
+        """
         return [_shown(bound) for bound in self._sockets]
 
     @property

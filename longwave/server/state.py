@@ -183,7 +183,7 @@ class Worker:
             self.weigh()
 
     def weigh(self) -> None:
-        """Treat the largest outgoing buffers as over their bound while the total is over its own."""
+        """Treat the largest outgoing buffers as over their bound while the total is."""
         limit = self.limits.outgoing_total
         sizes = [(size, connection) for connection in self.connections if (size := connection.buffered)]
         total = sum(size for size, _ in sizes)
@@ -199,7 +199,10 @@ class Worker:
         self._weigh_at = self.waiting + max((limit - total) // 2, self.limits.outgoing)
 
     def hold_unfinished(self, size: int) -> None:
-        """Count bytes of unfinished WebSocket messages; past the limit the largest is closed."""
+        """Count bytes of unfinished WebSocket messages.
+
+        Past the limit the largest is closed.
+        """
         self.unfinished += size
         if size > 0 and self.unfinished > self.limits.unfinished_total and self.connections:
             self.passed("limits.unfinished_total")

@@ -22,7 +22,9 @@ _CLOSED = SendStatus.CLOSED
 
 
 class StreamLink:
-    """Writes the body of one response; the connection goes on with the next request when it is closed.
+    """Writes the body of one response.
+
+    The connection goes on with the next request when it is closed.
 
     `left` counts down where the head told a content length, else it is None. The session hears `closed`
     in a turn of its own, never from inside a call of its own.
@@ -79,7 +81,7 @@ class StreamLink:
         """Do nothing."""
 
     async def drained(self, threshold: int = 0) -> None:
-        """Return when at most `threshold` bytes are buffered, or when the stream is closed."""
+        """Return when at most `threshold` bytes are buffered, or at the end."""
         if self._connection is not None:
             await self._connection.drained(threshold)
 
@@ -121,7 +123,7 @@ class StreamLink:
             self._session.drained()
 
     def lose(self) -> None:
-        """Tell the session that it is over: as `close` was called, or that the client is gone."""
+        """Tell the session that it is over, by `close` or because the client is gone."""
         self._connection = None
         session, self._session = self._session, None
         if session is not None:

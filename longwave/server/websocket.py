@@ -27,7 +27,9 @@ _LIMIT_OF_CODE = {1008: "limits.fragments", 1009: "limits.message"}
 
 
 class WebSocketConnection(Connection):
-    """One WebSocket; made by the HTTP connection at the upgrade, whose transport it takes over.
+    """One WebSocket.
+
+    Made by the HTTP connection at the upgrade, whose transport it takes over.
 
     `quiet` is false when bytes came since the last sweep. `_direct` is the hot path of reading: open, and
     nothing forbids to hand over a message. `_told` is the code and reason that the session will hear.
@@ -63,7 +65,10 @@ class WebSocketConnection(Connection):
         self._direct = self._bucket is None
 
     def take_over(self, transport: Transport, head: bytes, rest: bytes) -> None:
-        """Begin: the head of the answer is written, then the session hears of it, then what came early."""
+        """Begin.
+
+        The head of the answer is written, then the session hears of it, then what came early.
+        """
         self.take_transport(transport)
         self.cork()
         self.write_control(head)
@@ -78,7 +83,10 @@ class WebSocketConnection(Connection):
     # The link.
 
     def ping(self, data: bytes = b"") -> None:
-        """Send a ping; `ValueError` above 125 bytes. At twice the bound of what waits it is left out."""
+        """Send a ping; `ValueError` above 125 bytes.
+
+        At twice the bound of what waits it is left out.
+        """
         frame = encode_ping(data)
         if self._state == OPEN and self.buffered < 2 * self.worker.limits.outgoing:
             self.write_control(frame)
@@ -90,11 +98,13 @@ class WebSocketConnection(Connection):
             self.hold(HOLD_APP)
 
     def resume(self) -> None:
-        """Take back `pause`; what came meanwhile is handed over in the next turn of the loop."""
+        """Take back `pause`; what came meanwhile has the next turn of the loop."""
         self.release(HOLD_APP)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Send a close frame and give the client `timeouts.close` to answer; `ValueError` for bad values.
+        """Send a close frame and give the client `timeouts.close` to answer.
+
+        `ValueError` for bad values.
 
         No message is handed over from now on. The session hears this code when it is over.
         """

@@ -39,7 +39,10 @@ FOR_HOOKS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen, and how. `uds` (a path) and `fd` (an open socket) replace host and port."""
+    """Where to listen, and how.
+
+    `uds` (a path) and `fd` (an open socket) replace host and port.
+    """
 
     host: str = "127.0.0.1"
     port: int = 3000
@@ -83,7 +86,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port of the first address, which the system chose where the option is 0; 0 if there is none."""
+        """The port of the first address; 0 if there is none."""
         addresses = [address for address in self.addresses if not address.startswith("unix:")]
         return int(addresses[0].rsplit(":", 1)[1]) if addresses else 0
 
@@ -140,7 +143,9 @@ class Server:
         await self._listener.start()
 
     async def stop(self, grace: float | None = None, code: int = 1001) -> None:
-        """Stop in order within `grace` seconds (`timeouts.shutdown`), then cut; a second call cuts at once.
+        """Stop in order within `grace` seconds (`timeouts.shutdown`), then cut.
+
+        A second call cuts at once.
 
         Nothing is accepted any more, requests get their answers, WebSockets are closed with `code`, event
         streams end, the application's `shutdown` runs.
@@ -293,7 +298,10 @@ def run(
         # What exists now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
+        if on_ready is None:
+            logging.getLogger("longwave").info("listening on %s", ", ".join(server.addresses))
+        else:
+            on_ready(server)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve_until_signal(started))

@@ -17,7 +17,7 @@ from tests.asgi.driver import asynchronous, turns
 
 
 @asynccontextmanager
-async def nested(log: list[Any], *, lifespan: bool = True) -> AsyncIterator[TestClient]:
+async def nested(log: list[Any], *, lifespan: bool = True, root_path: str = "") -> AsyncIterator[TestClient]:
     async def echo_body(event: Event) -> dict[str, Any]:
         return {"path": event.path, "query": dict(event.query), "size": len(await event.bytes())}
 
@@ -57,8 +57,10 @@ async def nested(log: list[Any], *, lifespan: bool = True) -> AsyncIterator[Test
             yield
 
     outer = FastAPI(lifespan=around if lifespan else None)
+    # The argument of that name is deprecated; what it sets is not.
+    outer.root_path = root_path
     outer.mount("/live", inner)
-    async with TestClient(mount_asgi(outer, "/api", grace=1.0)) as client:
+    async with TestClient(mount_asgi(outer, "" if root_path else "/api", grace=1.0)) as client:
         yield client
 
 
@@ -70,6 +72,14 @@ async def test_requests(lifespan: bool) -> None:
         assert response.json() == {"path": "/body", "query": {"a": "1"}, "size": 1000}
         assert (await client.get("/api/live/nothing")).status == 404
         assert (await client.get("/api/elsewhere")).json() == {"detail": "Not Found"}
+
+
+@asynchronous
+async def test_framework_with_a_root_path_of_its_own() -> None:
+    async with nested([], root_path="/proxy") as client:
+        assert (await client.post("/live/body", content=b"x")).json()["path"] == "/body"
+        async with client.websocket("/live/ws/blue"):
+            pass
 
 
 @asynchronous

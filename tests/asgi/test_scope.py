@@ -33,6 +33,27 @@ def test_target(raw_path: bytes, root_path: str, query: bytes, target: bytes) ->
     assert target_of(scope) == target
 
 
+@pytest.mark.parametrize(
+    ("path", "root_path", "app_root_path", "target"),
+    [
+        # FastAPI(root_path="/proxy") and app.mount("/live", ...), behind a proxy that takes its part away.
+        (b"/live/a", "/proxy/live", "/proxy", b"/a"),
+        (b"/live", "/proxy/live", "/proxy", b"/"),
+        (b"/live/a", "/live/live", "/live", b"/a"),
+        # The same where the proxy leaves it, and the server's own root_path.
+        (b"/proxy/live/a", "/proxy/live", "/proxy", b"/a"),
+        # Not below a mount at all.
+        (b"/a", "/proxy", "/proxy", b"/a"),
+        (b"/other/a", "/proxy/live", "/proxy", b"/other/a"),
+    ],
+)
+def test_target_below_a_framework_with_a_root_path(
+    path: bytes, root_path: str, app_root_path: str, target: bytes
+) -> None:
+    scope = http_scope(path="/ignored", raw_path=path, root_path=root_path, app_root_path=app_root_path)
+    assert target_of(scope) == target
+
+
 def test_target_without_raw_path() -> None:
     scope = http_scope(path="/app/grüße 100%", raw_path=None, root_path="/app")
     assert target_of(scope) == b"/gr%C3%BC%C3%9Fe%20100%25"

@@ -89,6 +89,12 @@ def test_trailers_are_bounded(size: int) -> None:
     assert caught.value.status == 431
 
 
+def test_a_trailer_line_without_end_is_bounded() -> None:
+    with pytest.raises(RequestError) as caught:
+        ChunkReader(Limits(headers=100)).read(b"0\r\n" + b"a" * 102, 0)
+    assert caught.value.status == 431
+
+
 def test_what_cannot_be_a_size_is_refused_before_its_line_is_complete() -> None:
     for start in (b"g", b"-", b" ", b"\r", b"5 ", b"5\rh", b"5;\x00", b"5;a\rb", b"0" * 17):
         with pytest.raises(RequestError) as caught:

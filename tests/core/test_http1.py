@@ -141,6 +141,39 @@ def test_what_follows_the_last_request_is_dropped() -> None:
     assert http.next_event() is None
 
 
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01", 400),
+        (b" ", 400),
+        (b"GET /\n", 400),
+        (b"GET /\rH", 400),
+        (b"GET /a b HTTP/1.1\r\n", 400),
+        (b"GET / HTTP/2.0\r\n", 505),
+        (b"GET / HTTP/1.1\r\nHost: a\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\rX", 400),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100])
+def test_what_cannot_become_a_request_is_refused_before_it_ends(data: bytes, status: int, size: int) -> None:
+    assert refusal(data, size=size).status == status
+
+
+def test_each_request_is_measured_anew() -> None:
+    http = Http1(replace(LIMITS, headers=30))
+    request = b"\r\n\r\nGET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
+    targets = []
+    for target in (b"a", b"b" * 300, b"c"):
+        data = request % target
+        for offset in range(len(data)):
+            http.receive(data[offset : offset + 1])
+            for event in events(http):
+                if isinstance(event, Head):
+                    targets.append(event.target)
+                    http.next_request()
+    assert targets == [b"/a", b"/" + b"b" * 300, b"/c"]
+
+
 def test_an_error_is_raised_once_and_is_the_end() -> None:
     http = Http1(LIMITS)
     http.receive(b"nonsense\r\n\r\n" + GET)

@@ -77,7 +77,11 @@ PUBLISH = "docs/how-to/publish.md"
 
 @check(PUBLISH, "http")
 async def publish_http(sample: Sample) -> None:
-    async with sample.client() as client, client.events("/api/news") as stream, client.websocket("/ws/news") as ws:
+    async with (
+        sample.client() as client,
+        client.events("/api/news") as stream,
+        client.websocket("/ws/news") as ws,
+    ):
         assert (await client.post("/api/news", json={"a": 1})).json() == {"ok": True}
         assert await stream.receive_json() == await ws.receive_json() == {"a": 1}
 
@@ -109,7 +113,11 @@ async def publish_namespace(sample: Sample) -> None:
     (sample.root / "src/server/routes/ws/other.py").write_text(
         (sample.root / "src/server/routes/ws/news.py").read_text()
     )
-    async with sample.client() as client, client.websocket("/ws/other") as other, client.websocket("/ws/news") as ws:
+    async with (
+        sample.client() as client,
+        client.websocket("/ws/other") as other,
+        client.websocket("/ws/news") as ws,
+    ):
         assert (await client.post("/api/alert")).status == 204
         assert await ws.receive() == "for WebSockets of /ws/news"
         with pytest.raises(TimeoutError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from longwave.config import load_settings
 from tests.docs.registry import check
 from tests.docs.samples import Sample
 
@@ -123,3 +124,42 @@ async def stream(sample: Sample) -> None:
             assert (second.event, second.json()) == ("order", {"id": 7})
             assert events.headers["x-accel-buffering"] == "no"
             assert events.headers["content-type"] == "text/event-stream; charset=utf-8"
+
+
+ROUTES = "docs/reference/routes.md"
+
+
+@check(ROUTES, "room")
+async def room(sample: Sample) -> None:
+    async with sample.client() as client:
+        async with client.websocket("/rooms/1") as one, client.websocket("/rooms/2") as two:
+            assert (await client.get("/rooms/1")).json() == {"room": "1"}
+            assert (await client.delete("/rooms/1")).status == 204
+            assert await one.receive() == "the room is closed"
+            assert (await client.delete("/rooms/2")).status == 204
+            assert await two.receive() == "the room is closed"
+        assert (await client.post("/rooms/1")).status == 405
+
+
+@check(ROUTES, "modules")
+async def modules(sample: Sample) -> None:
+    async with sample.client() as client:
+        assert (await client.get("/shout?text=hi")).text == "HI!"
+
+
+CONFIG = "docs/reference/config.md"
+
+
+@check(CONFIG, "values")
+def values(sample: Sample) -> None:
+    settings = load_settings(sample.root, command="start", environ={})
+    assert (settings.server.port, settings.limits.message) == (8000, 65536)
+    assert settings.security.origins == ("https://app.example.com", "*.example.org")
+
+
+@check(CONFIG, "function")
+def function(sample: Sample) -> None:
+    settings = load_settings(sample.root, command="dev", mode="staging", environ={})
+    assert (settings.server.port, settings.log.access) == (3000, True)
+    settings = load_settings(sample.root, command="start", environ={})
+    assert (settings.server.port, settings.log.access) == (8000, False)

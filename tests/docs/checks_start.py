@@ -128,3 +128,21 @@ def tests(sample: Sample) -> None:
 def config(sample: Sample) -> None:
     settings = load_settings(sample.root, command="start", environ={})
     assert (settings.server.port, settings.limits.message) == (8000, 65536)
+
+
+@check("docs/migration.md", "chat")
+async def migration_chat(sample: Sample) -> None:
+    async with sample.client() as client, client.websocket("/api/ws/chat") as one:
+        await one.receive()
+        async with client.websocket("/api/ws/chat"):
+            assert (await one.receive_json())["message"].endswith(" joined!")
+        assert (await one.receive_json())["message"].endswith(" left!")
+
+
+@check("docs/migration.md", "sse")
+async def migration_sse(sample: Sample) -> None:
+    async with sample.client() as client, client.events("/api/sse") as stream:
+        first = await stream.receive()
+        assert (first.data, first.event, first.id, first.retry) == ("x", "a", "1", 100)
+        assert [(await stream.receive()).data for _ in range(2)] == ["one", "two"]
+        assert await stream.receive_json() == {"event": "this is data"}

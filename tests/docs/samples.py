@@ -2,12 +2,12 @@
 
 A page is a program, read from the top. In it
 
-- a fenced block with a title (```` ```python title="src/server/routes/api/sse.py" ````) is a file of a project;
+- a fenced block with a title (```` ```python title="src/server/routes/sse.py" ````) is a file of a project;
 - a Python block without one is run at its place; the blocks of a page share their names, as in a notebook;
 - `<!-- new -->` throws files and names away and begins anew;
 - `<!-- check: name -->` runs the check of that name from `checks*.py` over what is there so far.
 
-Files of other languages may have titles too. Shell, TOML, JSON and JavaScript blocks are checked by `test_blocks.py`.
+Files of other languages may have titles too. `test_blocks.py` checks shell, TOML, JSON and JavaScript blocks.
 """
 
 from __future__ import annotations

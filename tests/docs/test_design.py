@@ -11,7 +11,15 @@ from types import FrameType
 import websockets
 
 import longwave
-from longwave import Event, EventStream, Message, Peer, create_app, create_event_stream, define_websocket_handler
+from longwave import (
+    Event,
+    EventStream,
+    Message,
+    Peer,
+    create_app,
+    create_event_stream,
+    define_websocket_handler,
+)
 from longwave.server.worker import Server, ServerOptions
 from tests.docs.samples import ROOT
 

@@ -35,7 +35,9 @@ def test_section(section: Section, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_every_check_is_used_and_there() -> None:
-    used = {(step.page, step.name) for section in SECTIONS for step in section.steps if isinstance(step, Check)}
+    used = {
+        (step.page, step.name) for section in SECTIONS for step in section.steps if isinstance(step, Check)
+    }
     assert used == set(CHECKS)
 
 

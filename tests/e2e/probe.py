@@ -55,6 +55,17 @@ class Probe(ServerProcess):
         answer: dict[str, Any] = json.loads(content)
         return answer
 
+    @property
+    def code(self) -> int | None:
+        """The exit code, or None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def wait(self, within: float) -> int:
+        """Wait until it has ended by itself; return the exit code."""
+        assert self._process is not None
+        return self._process.wait(within)
+
     def noted(self, what: str) -> int:
         """Return how often the project noted something."""
         return int(self.stats()["noted"].get(what, 0))
