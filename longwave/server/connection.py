@@ -42,17 +42,38 @@ _BUFFERED = SendStatus.BUFFERED
 class Transport(Protocol):
     """What we use of `asyncio.Transport`; uvloop's is no subclass of it."""
 
-    def write(self, data: bytes) -> None: ...
-    def write_eof(self) -> None: ...
-    def can_write_eof(self) -> bool: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
-    def get_write_buffer_size(self) -> int: ...
-    def get_extra_info(self, name: str, default: object = None) -> Any: ...
+    def write(self, data: bytes) -> None:
+        """Write bytes now, or when there is room."""
+
+    def write_eof(self) -> None:
+        """End our side after what was written."""
+
+    def can_write_eof(self) -> bool:
+        """Whether one side can be ended alone."""
+
+    def close(self) -> None:
+        """Close after what was written."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+
+    def resume_reading(self) -> None:
+        """Read again."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Tell another protocol from now on."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks of `pause_writing` and `resume_writing`."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that wait."""
+
+    def get_extra_info(self, name: str, default: object = None) -> Any:
+        """Return what is known of the connection."""
 
 
 class Connection(asyncio.Protocol):
