@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -72,6 +72,8 @@ class App:
         self.dev = dev
         self.node = str(uuid4())
         self.state: dict[str, Any] = {}
+        self.server_stats: Callable[[], Mapping[str, int]] | None = None
+        """Counters of the server below, set by who starts it."""
         self._plugins = list(plugins)
         self._backplane = backplane
         self._on_error = on_error
@@ -128,8 +130,14 @@ class App:
         return lines
 
     def stats(self) -> dict[str, int]:
-        """Return counters of this worker: peers, streams, publications, deliveries, errors."""
-        return self.runtime.stats()
+        """Return counters of this worker: peers, streams, publications, deliveries.
+
+        On our own server also its connections and how often each limit was passed, as `server.*`.
+        """
+        counters = self.runtime.stats()
+        if self.server_stats is not None:
+            counters.update((f"server.{name}", count) for name, count in self.server_stats().items())
+        return counters
 
     @property
     def runtime(self) -> Runtime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Iterable
 from typing import Final
@@ -12,7 +11,7 @@ from longwave.asgi.body import AsgiBody
 from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
 from longwave.asgi.scope import make_request
 from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply
-from longwave.core.http1_write import check_field, has_body
+from longwave.core.http1_write import check_field, error_body, has_body
 from longwave.core.sse import BODY, sse_wire
 from longwave.errors import RequestError
 from longwave.limits import Limits, Timeouts
@@ -90,10 +89,8 @@ def complete(reply: FullReply, method: str = "GET") -> tuple[Fields, bytes]:
 def refusal(error: RequestError) -> FullReply:
     """Return the response to a request that cannot be read."""
     fields = [check_field(name, value) for name, value in error.headers.items()]
-    body = {"error": True, "status": error.status, "message": error.message}
-    return FullReply(
-        error.status, [*fields, (b"content-type", b"application/json")], json.dumps(body).encode()
-    )
+    fields.append((b"content-type", b"application/json"))
+    return FullReply(error.status, fields, error_body(error.status, error.message))
 
 
 async def _ask(application: Application, request: Request, body: AsgiBody) -> Reply | None:

@@ -79,7 +79,7 @@ class AsgiLink:
         self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     async def run(self, head: Awaitable[None], begin: Callable[[], object], track: Track) -> None:
-        """Send the head, open the session and `begin` to read; return when the link is over.
+        """Send the head, open the session, `begin` to read; return when all is over.
 
         The session hears one `opened` and one `closed`, always: it may have started things when it was made.
         """

@@ -28,21 +28,33 @@ class Claim:
         """Return whether this process is the only one; True where that cannot be told."""
         if sys.platform == "win32":
             return True
-        try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError:
-            return True
-        file = os.fdopen(descriptor, "rb+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        while True:
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except OSError:
+                return True
+            file = os.fdopen(descriptor, "rb+")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                return False
+            if self._is_current(descriptor):
+                self._file = file
+                return True
+            # Its holder took the file away between our opening and our locking it.
             file.close()
-            return False
-        self._file = file
-        return True
 
     def release(self) -> None:
-        """Let go. The file stays: to remove it would let two processes hold two files of one name."""
+        """Let go, and take the file away."""
         if self._file is not None:
+            if self._is_current(self._file.fileno()):
+                self.path.unlink(missing_ok=True)
             self._file.close()
             self._file = None
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
+        except OSError:
+            return False

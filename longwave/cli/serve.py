@@ -62,6 +62,7 @@ def run_start(settings: Settings) -> int:
         app = load_app(settings)
 
         def on_ready(server: Server) -> None:
+            app.server_stats = server.stats
             seconds = time.perf_counter() - began
             local, network = local_urls(settings, server.port), network_urls(settings, server.port)
             if not server.port:

@@ -58,6 +58,7 @@ class DevWorker:
         routes = [asdict(line) for line in route_lines(app)]
 
         def on_ready(server: Server) -> None:
+            app.server_stats = server.stats
             loop = asyncio.get_running_loop()
             self._serving = (loop, server)
             # After the server has set its own handlers.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import mimetypes
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -209,6 +208,8 @@ def content_type(name: str) -> str:
     extension = os.path.splitext(name)[1][1:].lower()
     kind = _TYPES.get(extension)
     if kind is None:
+        import mimetypes  # reads files of the system at its first use, and is rarely needed
+
         guessed, encoding = mimetypes.guess_type("x." + extension)
         kind = guessed if guessed is not None and encoding is None else "application/octet-stream"
     is_text = kind.startswith("text/") or kind.endswith(("json", "xml", "javascript"))

@@ -21,7 +21,18 @@ def test_the_second_claim_on_a_folder_fails_until_the_first_is_released(tmp_path
     finally:
         for claim in (first, second, other):
             claim.release()
-            claim.path.unlink(missing_ok=True)
+            assert not claim.path.exists()
+
+
+def test_a_file_that_is_taken_away_meanwhile_is_made_again(tmp_path: Path) -> None:
+    first, second = Claim(tmp_path), Claim(tmp_path)
+    assert first.take()
+    first.path.unlink()
+    assert second.take()
+    first.release()
+    assert second.path.exists()
+    second.release()
+    assert not second.path.exists()
 
 
 def test_a_claim_that_cannot_be_made_says_nothing(tmp_path: Path) -> None:
@@ -48,4 +59,4 @@ def test_two_processes_of_one_root_are_told_that_they_do_not_share(
         asyncio.run(main())
     (record,) = caplog.records
     assert "do not share" in record.getMessage() and str(tmp_path) in record.getMessage()
-    Claim(tmp_path).path.unlink()
+    assert not Claim(tmp_path).path.exists()

@@ -35,9 +35,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 if words and Path(words[0]).name == "longwave":
                     yield str(block), words[1:]
     for page in PAGES:
-        for line in re.findall(
-            r"`longwave ((?:dev|start|routes|config|new)\b[^`]*|--\w+)`", page.read_text()
-        ):
+        for line in re.findall(r"`longwave ([a-z-][^`]*)`", page.read_text()):
             words = [word for word in shlex.split(line) if not re.fullmatch(r"\[?[A-Z]+\]?|\.\.\.", word)]
             yield str(page.relative_to(ROOT)), words
 

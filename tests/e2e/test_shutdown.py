@@ -54,6 +54,12 @@ async def open_stream(connect: Connect, path: str) -> Wire:
     return client
 
 
+async def take_answer(client: Wire) -> tuple[int, dict[str, str], bytes]:
+    answer = await client.response()
+    client.close()
+    return answer
+
+
 async def leave_websocket(client: Wire) -> tuple[int, str]:
     """Answer the server's close as clients do."""
     code = await client.closing()
@@ -98,16 +104,16 @@ def test_everything_ends_in_order(
 
             began = time.monotonic()
             os.kill(server.pid, signum)
-            assert await idle.rest() == b""
+            assert await leave_stream(idle) == b""
             assert await refused(server.port)
             uploading.send(b"67890")
-            status, fields, body = await uploading.response()
+            status, fields, body = await take_answer(uploading)
             assert (status, fields["connection"], body) == (200, "close", b'{"size":10}')
 
             codes = Counter(await asyncio.gather(*map(leave_websocket, talking)))
             assert codes == {(1001, ""): sockets}
             assert Counter(await asyncio.gather(*map(leave_stream, listening))) == {b"0\r\n\r\n": streams}
-            answers = await asyncio.gather(*(client.response() for client in asking))
+            answers = await asyncio.gather(*map(take_answer, asking))
             assert Counter((status, body) for status, _, body in answers) == {(200, b"done"): requests}
             assert {fields["connection"] for _, fields, _ in answers} == {"close"}
 

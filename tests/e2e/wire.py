@@ -11,9 +11,23 @@ from typing import Any, TypeAlias
 
 from tests.server.harness import Client, frame, request, upgrade
 
-__all__ = ["Connect", "Wire", "clients", "eventually", "frame", "request", "run", "upgrade"]
+__all__ = [
+    "LATE",
+    "Connect",
+    "Wire",
+    "clients",
+    "eventually",
+    "frame",
+    "request",
+    "run",
+    "status_of",
+    "upgrade",
+]
 
 Connect: TypeAlias = Callable[..., Awaitable["Wire"]]
+
+LATE = 1.5
+"""Seconds that the end of a connection may come late: one, and half of one for a busy machine."""
 
 
 class Wire(Client):
@@ -107,3 +121,15 @@ def run(main: Coroutine[Any, Any, None], within: float = 50.0) -> None:
             await main
 
     asyncio.run(limited())
+
+
+async def status_of(connect: Connect, data: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes on a connection of their own; return the answer, and check that it closes after an error."""
+    client = await connect()
+    client.send(data)
+    status, fields, body = await client.response()
+    if status >= 400:
+        assert fields["connection"] == "close"
+        assert await client.rest() == b""
+        client.close()
+    return status, fields, body
