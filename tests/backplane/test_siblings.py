@@ -21,7 +21,7 @@ def test_the_second_claim_on_a_folder_fails_until_the_first_is_released(tmp_path
     finally:
         for claim in (first, second, other):
             claim.release()
-            assert not claim.path.exists()
+    assert not first.path.exists() and not other.path.exists()
 
 
 def test_a_file_that_is_taken_away_meanwhile_is_made_again(tmp_path: Path) -> None:
