@@ -45,7 +45,7 @@ class Problem:
 
 
 class App(base.App):
-    """A Longwave application: serve it with `longwave start`, or with any ASGI server as it is."""
+    """A Longwave application, for `longwave start` and any ASGI server as it is."""
 
     def __init__(self, routes: Iterable[Route] = (), **options: Any) -> None:
         self.settings: Settings = options.pop("settings")
@@ -60,24 +60,29 @@ class App(base.App):
         await self._asgi(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Start and stop the app within the lifespan of the application that it is mounted in."""
+        """Start and stop the app with the application that it is mounted in."""
         return self._asgi.lifespan()
 
     async def startup(self) -> None:
-        """Start as `app.App` does; warn when another process serves the same project and shares nothing."""
+        """Start as `app.App` does.
+
+        Warn when another process serves the same project and shares nothing.
+        """
+        await super().startup()
         if self._claim is not None and self._backplane is None and not self._claim.take():
             error_log.warning(
                 "another process serves %s on this machine: the two do not share publications. "
                 "Run one process, or give create_app() a backplane",
                 self.settings.root,
             )
-        await super().startup()
 
     async def shutdown(self) -> None:
         """Stop as `app.App` does."""
-        await super().shutdown()
-        if self._claim is not None:
-            self._claim.release()
+        try:
+            await super().shutdown()
+        finally:
+            if self._claim is not None:
+                self._claim.release()
 
 
 def create_app(
@@ -93,7 +98,7 @@ def create_app(
     clock: Clock | None = None,
     **config: Any,
 ) -> App:
-    """Make an application of a project folder, of an explicit table of routes, or of both.
+    """Make an application of a project folder, of a table of routes, or of both.
 
     `routes` maps `"/ws/chat"` or `"GET /sse"` to handlers; `config` takes the sections of `define_config`.
     `hooks` are WebSocket hooks that run before those of every route. Raises `ConfigError` and `RouteError`.

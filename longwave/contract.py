@@ -33,14 +33,17 @@ class Body(Protocol):
     """A request body, read once, as it comes."""
 
     async def read(self) -> bytes:
-        """Return the whole body; raises `RequestError` (413, 408, 400) when it cannot be had whole."""
+        """Return the whole body.
+
+        Raises `RequestError` (413, 408, 400) when it cannot be had whole.
+        """
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces as they come; raises as `read` does."""
 
 
 class Request:
-    """One HTTP request, or one request to become a WebSocket, after its head was read and checked.
+    """One HTTP request, or one to become a WebSocket, whose head was checked.
 
     `target` is the request target in origin form, as it came: path, then `?` and query. `headers` have
     lower-case names. `release` drops what can be had again from the raw head, so that a connection that
@@ -151,9 +154,10 @@ class Link(Protocol):
 
 
 class Session(Protocol):
-    """What a server tells of one connection: one `opened`, then anything, then one `closed`, always.
+    """What a server tells of one connection.
 
-    None of these blocks or raises for what a user's code did.
+    One `opened`, then anything, then one `closed`, always. The session of a reply that an application drops
+    before it is sent hears `closed` alone. None of these blocks or raises for what a user's code did.
     """
 
     def opened(self, link: Link) -> None:
@@ -177,7 +181,10 @@ class Session(Protocol):
 
 @dataclass(slots=True)
 class FullReply:
-    """A response whose body is known; the server adds `content-length` where the status has a body."""
+    """A response whose body is known.
+
+    The server adds `content-length` where the status has a body.
+    """
 
     status: int
     headers: Fields = field(default_factory=list)
@@ -201,7 +208,7 @@ class StreamReply:
 
 @dataclass(slots=True)
 class UpgradeReply:
-    """An accepted WebSocket: extra response headers, the chosen subprotocol, the session."""
+    """An accepted WebSocket: extra headers, the chosen subprotocol, the session."""
 
     session: Session
     headers: Fields = field(default_factory=list)
@@ -216,13 +223,17 @@ class Application(Protocol):
     """What a server serves."""
 
     def handle(self, request: Request) -> Reply | Awaitable[Reply]:
-        """Answer one request; never raises for what a user's code did, except `CancelledError`.
+        """Answer one request.
 
-        A reply at once costs no task; an awaitable is run as one, and cancelled when the client goes.
+        Never raises for what a user's code did, except `CancelledError`. A reply at once costs no task; an
+        awaitable is run as one, and cancelled when the client goes.
         """
 
     async def startup(self) -> None:
         """Run before the first request; raises when the application cannot start."""
 
     async def shutdown(self) -> None:
-        """Run after the last connection; waits for what is still running, within its own limits."""
+        """Run after the last connection.
+
+        Waits for what is still running, within its own limits.
+        """

@@ -38,7 +38,10 @@ class LongwaveError(Exception):
 
 
 class ConfigError(LongwaveError):
-    """A setting is unknown, of the wrong type, or cannot work; the text names where it was set."""
+    """A setting is unknown, of the wrong type, or cannot work.
+
+    The text names where it was set.
+    """
 
 
 class RouteError(LongwaveError):
@@ -46,13 +49,16 @@ class RouteError(LongwaveError):
 
 
 class DefinitionError(LongwaveError, TypeError):
-    """A handler or hook cannot be called the way it was written; the text names it and its file."""
+    """A handler or hook cannot be called the way it was written.
+
+    The text names it and its file.
+    """
 
 
 class ProtocolError(LongwaveError):
-    """The client broke the WebSocket protocol; `code` is the close code to answer with.
+    """The client broke the WebSocket protocol.
 
-    RFC 6455 section 7.4.1 lists the codes.
+    `code` is the close code to answer with. RFC 6455 section 7.4.1 lists the codes.
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -62,9 +68,10 @@ class ProtocolError(LongwaveError):
 
 
 class RequestError(LongwaveError):
-    """An HTTP request cannot be read; `status` is the answer, after which the connection closes.
+    """An HTTP request cannot be read.
 
-    RFC 9112 section 9.6: after an error in framing nothing that follows can be trusted.
+    `status` is the answer, after which the connection closes. RFC 9112 section 9.6: after an error in framing
+    nothing that follows can be trusted.
     """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -104,7 +111,10 @@ class HTTPError(LongwaveError):
 
 
 class MessageError(LongwaveError, ValueError):
-    """A message or body does not fit the type asked for; the text names the path inside it."""
+    """A message or body does not fit the type asked for.
+
+    The text names the path inside it.
+    """
 
 
 class LimitError(LongwaveError):
@@ -112,4 +122,7 @@ class LimitError(LongwaveError):
 
 
 class BackplaneError(LongwaveError):
-    """A broker could not do what was asked; goes to `on_error`, never into `publish()`."""
+    """A broker could not do what was asked.
+
+    Goes to `on_error`, never into `publish()`.
+    """

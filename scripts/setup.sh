@@ -54,6 +54,7 @@ install_tools() {
     missing= packages=
     runs chromium || runs chromium-browser || runs google-chrome || { missing="$missing Chromium" packages="$packages chromium"; }
     has gcc || has cc || { missing="$missing gcc" packages="$packages gcc libc6-dev"; }
+    has curl || { missing="$missing curl" packages="$packages curl"; }
     has node || { missing="$missing Node.js" packages="$packages nodejs"; }
     [ -n "$missing" ] || return 0
     if may_install; then

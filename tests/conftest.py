@@ -6,10 +6,18 @@ import os
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from tests.tools import TOOLS
 
+# The same examples in every run of `make test`, new ones in `make test-long`.
+settings.register_profile("short", derandomize=True, deadline=None)
+settings.register_profile("full", deadline=None)
+
 FULL = os.environ.get("LONGWAVE_TEST_LENGTH") == "full"
+
+
+settings.load_profile("full" if FULL else "short")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["TOOLS", "Tool", "chromium", "node"]
+__all__ = ["TOOLS", "Tool", "chromium", "curl", "node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ def node() -> str | None:
     return next(_installed("node", "nodejs"), None)
 
 
+def curl() -> str | None:
+    """Return the path of curl, where it is installed."""
+    return next(_installed("curl"), None)
+
+
 def _installed(*names: str) -> Iterator[str]:
     return (path for path in map(shutil.which, names) if path)
 
@@ -46,6 +51,7 @@ def _runs(path: str) -> bool:
 
 TOOLS = (
     Tool("browser", "Chromium", chromium(), "chromium"),
+    Tool("curl", "curl", curl(), "curl"),
     Tool("node", "Node.js", node(), "nodejs"),
 )
 """One entry per marker that stands for a program."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import logging
 import os
@@ -11,13 +13,13 @@ from typing import Any
 from uuid import uuid4
 
 from longwave.app.current import current, running
-from longwave.app.dispatch import Dispatcher, encode_reply
+from longwave.app.dispatch import Dispatcher, encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks
 from longwave.app.route import WEBSOCKET, Route
 from longwave.app.runtime import Clock, Runtime
-from longwave.app.values import encode_value
+from longwave.app.values import decoder_for, encode_value
 from longwave.contract import FullReply, Reply, Request
 from longwave.core.forwarded import TrustedProxies
 from longwave.core.paths import decode_path
@@ -45,7 +47,7 @@ class RouteInfo:
 
 
 class App:
-    """Routes, middleware and plugins in one process, and the hub that its peers and streams share."""
+    """Routes, middleware, plugins, and the hub that peers and streams share."""
 
     def __init__(
         self,
@@ -81,6 +83,9 @@ class App:
         self._runtime: Runtime | None = None
         self._app_hooks: Hooks | None = None
         self._closers: list[Callable[[], Any]] = []
+        self._before: tuple[Hooks | None, list[Callable[[], Any]]] = (None, [])
+        self._starting: asyncio.Event | None = None
+        self._is_ready = self._is_stopping = False
         self._routes: list[Route] = []
         self._dispatcher = Dispatcher(self, middleware, static)
         self.table: Table[Callable[[Any], Any] | Route] = Table()
@@ -91,10 +96,11 @@ class App:
     def publish(
         self, topic: str, data: Any, *, namespace: str | None = None, of: WebSocketHandler | None = None
     ) -> None:
-        """Publish to every subscriber of a topic, WebSocket peers and event streams alike, from any thread.
+        """Publish to every subscriber of a topic, from any thread.
 
-        All namespaces unless one is named, by text or by its handler. Raises `TypeError` or `ValueError` for
-        data or a topic that cannot be sent, `RuntimeError` when the app does not run.
+        WebSocket peers and event streams alike. All namespaces unless one is named, by text or by its
+        handler. Raises `TypeError` or `ValueError` for data or a topic that cannot be sent, `RuntimeError`
+        when the app does not run.
         """
         payload, is_text = encode_value(data)
         runtime = self.runtime
@@ -110,9 +116,7 @@ class App:
         """Run the hooks of a handler before those of every route; for plugins."""
         hooks = compile_hooks(handler, watch=self.dev)
         self._app_hooks = hooks if self._app_hooks is None else combine_hooks(self._app_hooks, hooks)
-        for route in self._routes:
-            if route.handler is not None:
-                route.hooks = combine_hooks(hooks, route.hooks)
+        self._apply_hooks(self._routes)
 
     def on_shutdown(self, function: Callable[[], Any]) -> Callable[[], Any]:
         """Call a function, sync or async, when the app stops; usable as a decorator."""
@@ -147,7 +151,10 @@ class App:
         return self._runtime
 
     def namespace_of(self, handler: WebSocketHandler) -> str:
-        """Return the namespace of a handler's peers; raises `LookupError` when it has no single one."""
+        """Return the namespace of a handler's peers.
+
+        Raises `LookupError` when it has no single one.
+        """
         for route in self._routes:
             if route.handler is handler:
                 if handler.namespace:
@@ -163,7 +170,10 @@ class App:
     # Called when the table changes.
 
     def set_routes(self, routes: Iterable[Route]) -> None:
-        """Serve these routes from now on; raises `RouteError` for two of one path and method."""
+        """Serve these routes from now on.
+
+        Raises `RouteError` for two of one path and method.
+        """
         table: Table[Callable[[Any], Any] | Route] = Table()
         kept = list(routes)
         for route in kept:
@@ -171,9 +181,15 @@ class App:
                 table.add(route.pattern, method, endpoint, route.source)
             if route.takes_upgrades:
                 table.add(route.pattern, WEBSOCKET, route, route.source)
-                if self._app_hooks is not None:
-                    route.hooks = combine_hooks(self._app_hooks, route.hooks)
+        self._apply_hooks(kept)
         self.table, self._routes = table, kept
+        # It holds the types of the code before, and with them all of that code.
+        decoder_for.cache_clear()
+
+    def _apply_hooks(self, routes: Iterable[Route]) -> None:
+        for route in routes:
+            own = route.own_hooks
+            route.hooks = own if self._app_hooks is None else combine_hooks(self._app_hooks, own)
 
     # Called by the server (contract.Application).
 
@@ -188,10 +204,28 @@ class App:
             return encode_reply(None, HTTPError(error.status, error.message), self.dev)
         if path == "/_longwave/health":
             return FullReply(200, [(b"content-type", b"application/json")], b'{"status":"ok"}')
-        if self._runtime is None:
-            refusal = HTTPError(503, "the server is starting or stopping", headers={"retry-after": "1"})
-            return encode_reply(None, refusal, self.dev)
-        return self._dispatcher.handle(Event(self, request, path, query))
+        event = Event(self, request, path, query)
+        if self._is_ready:
+            return self._dispatcher.handle(event)
+        if self._starting is not None and request.is_upgrade:
+            return self._handle_later(event, self._starting)
+        return self._refuse(event)
+
+    async def _handle_later(self, event: Event, started: asyncio.Event) -> Reply:
+        """Let a client that asks for a WebSocket wait for the end of the start-up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.timeouts.upgrade):
+                await started.wait()
+        if not self._is_ready:
+            return self._refuse(event)
+        reply = self._dispatcher.handle(event)
+        return await reply if inspect.isawaitable(reply) else reply
+
+    def _refuse(self, event: Event) -> Reply:
+        if wants_stream(event):
+            return refuse_stream()
+        refusal = HTTPError(503, "the server is starting or stopping", headers={"retry-after": "1"})
+        return encode_reply(event, refusal, self.dev)
 
     def _believe(self, request: Request) -> None:
         """Take over what a trusted proxy says of its client."""
@@ -204,7 +238,13 @@ class App:
             request.replace_header(b"host", said.host)
 
     async def startup(self) -> None:
-        """Start the hub, connect the backplane, run the plugins; raises what a plugin raises."""
+        """Start the hub, connect the backplane, run the plugins.
+
+        Raises what a plugin raises. Then what was started is ended again, the last first. Raises
+        `RuntimeError` when the app runs already.
+        """
+        if self._runtime is not None:
+            raise RuntimeError("the app runs already: an App is started once, and again after its shutdown")
         self._runtime = Runtime(
             self.limits,
             self.timeouts,
@@ -214,6 +254,9 @@ class App:
             on_error=self._on_error,
             dev=self.dev,
         )
+        # What plugins register is for this run; the next one runs them again.
+        self._before = self._app_hooks, self._closers.copy()
+        started = self._starting = asyncio.Event()
         current.set(self)
         running[self] = None
         try:
@@ -224,28 +267,54 @@ class App:
                 if route.mount is not None:
                     await route.mount.startup()
                     self.on_shutdown(route.mount.shutdown)
+            self._is_ready = True
         except BaseException:
             await self.shutdown()
             raise
+        finally:
+            self._starting = None
+            started.set()
 
     async def shutdown(self) -> None:
-        """End streams, wait for hooks and tasks within their limits, end the plugins, close the backplane."""
+        """End streams, hooks, tasks and plugins, and close the backplane.
+
+        Each has its time: `timeouts.close` twice for hooks and tasks, `timeouts.shutdown` for the rest of a
+        plugin.
+        """
         runtime = self._runtime
-        if runtime is None:
+        if runtime is None or self._is_stopping:
             return
-        # A hook may need what a plugin holds until its end.
-        await runtime.settle()
-        closers, self._closers = self._closers, []
-        for closer in reversed(closers):
+        self._is_stopping, self._is_ready = True, False
+        closers = self._closers
+        try:
+            # A hook may need what a plugin holds until its end.
+            await runtime.settle()
+            for closer in reversed(closers):
+                await self._call_closer(closer)
+            await runtime.settle()
+        finally:
             try:
-                result = closer()
-                if inspect.isawaitable(result):
+                await runtime.disconnect()
+            finally:
+                running.pop(self, None)
+                self._runtime = None
+                self._app_hooks, self._closers = self._before
+                self._apply_hooks(self._routes)
+                self._is_stopping = False
+
+    async def _call_closer(self, closer: Callable[[], Any]) -> None:
+        try:
+            result = closer()
+            if inspect.isawaitable(result):
+                async with asyncio.timeout(self.timeouts.shutdown):
                     await result
-            except Exception as error:
-                error_log.error("shutdown of %r failed", closer, exc_info=error)
-        await runtime.stop()
-        running.pop(self, None)
-        self._runtime = None
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            error_log.error("shutdown of %r failed", closer, exc_info=error)
+        except Exception as error:
+            error_log.error("shutdown of %r failed", closer, exc_info=error)
 
     async def _run_plugin(self, plugin: Plugin) -> None:
         result = plugin.function(self)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
+from typing import Any
 
-from longwave.app.event_stream import close_items
+from longwave.app.pump import close_items
 from longwave.app.runtime import Runtime
 from longwave.contract import Link
 from longwave.types import SendStatus
@@ -17,17 +18,28 @@ error_log = logging.getLogger("longwave.error")
 
 
 class BodyStream:
-    """Writes what an async iterator of bytes or text yields, and waits when the client is slow."""
+    """Writes what an async iterator of bytes or text yields, as the client takes it.
 
-    __slots__ = ("_items", "_runtime", "_task")
+    The iterator is closed in any case: when it ends, fails or is not wanted, also where it never began.
+    """
 
-    def __init__(self, runtime: Runtime, items: AsyncIterator[str | bytes]) -> None:
+    __slots__ = ("_is_over", "_items", "_runtime", "_task")
+
+    def __init__(self, runtime: Runtime, items: AsyncIterable[str | bytes]) -> None:
         self._runtime = runtime
-        self._items = items
+        self._items: AsyncIterable[str | bytes] | None = items
+        self._is_over = False
         self._task: asyncio.Task[None] | None = None
+
+    def skip(self) -> None:
+        """Write nothing: the head is all that is wanted."""
+        self.closed(1000, "")
 
     def opened(self, link: Link) -> None:
         """Begin to write."""
+        if self._is_over:
+            link.close()
+            return
         self._task = self._runtime.loop.create_task(self._write(link))
         self._runtime.wait_for((self._task,))
 
@@ -45,25 +57,48 @@ class BodyStream:
 
     def closed(self, code: int, reason: str) -> None:
         """End the iterator, whose `finally` blocks run."""
+        if self._is_over:
+            return
+        self._is_over = True
         if self._task is not None:
             self._task.cancel()
+        if self._items is not None:
+            self._runtime.background(self._close_after(self._task), "closing a streamed body")
 
     async def _write(self, link: Link) -> None:
         half = self._runtime.limits.outgoing // 2
         try:
+            assert self._items is not None
             async for item in self._items:
-                chunk = item.encode() if isinstance(item, str) else bytes(item)
-                status = link.write(link.wire.frame(chunk, False))
+                status = link.write(link.wire.frame(_chunk(item), False))
                 if status is SendStatus.BUFFERED:
                     await link.drained(half)
                 elif status is SendStatus.CLOSED:
-                    return
-        except Exception as error:
+                    break
+            await self._close_items()
+        except (Exception, asyncio.CancelledError) as error:
             # The head is out: only a body that is cut short tells the client.
-            self._runtime.count_error()
-            error_log.error("a streamed body failed", exc_info=error)
             link.abort()
+            if not self._is_over:
+                self._runtime.count_error()
+                error_log.error("a streamed body failed", exc_info=error)
+                await self._close_items()
             return
-        finally:
-            await close_items(self._items)
         link.close()
+
+    async def _close_after(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            await asyncio.wait((task,))
+        await self._close_items()
+
+    async def _close_items(self) -> None:
+        items, self._items = self._items, None
+        await close_items(items)
+
+
+def _chunk(item: Any) -> bytes:
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return bytes(item)
+    raise TypeError(f"a streamed body is made of str or bytes, not {type(item).__name__}")

@@ -47,7 +47,10 @@ def accepts(function: Callable[..., Any], offered: int, what: str) -> int:
 
 
 def adapt(function: Callable[..., Any], offered: int, what: str) -> Callable[..., Any]:
-    """Return a callable that takes exactly the offered arguments; the function itself where it does."""
+    """Return a callable that takes exactly the offered arguments.
+
+    The function itself where it does.
+    """
     taken = accepts(function, offered, what)
     if taken == offered:
         return function
@@ -65,7 +68,9 @@ def in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     async def run(*arguments: Any) -> Any:
-        return await asyncio.to_thread(function, *arguments)
+        result = await asyncio.to_thread(function, *arguments)
+        # A callable object does not show that it is asynchronous.
+        return await result if hasattr(result, "__await__") else result
 
     return run
 
@@ -75,9 +80,8 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
-def watched(function: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """Return the function with a warning in `longwave.dev` when a call holds the loop over 50 ms."""
-    place = place_of(function)
+def watched(function: Callable[..., Any], what: str, place: str) -> Callable[..., Any]:
+    """Return the function with a warning in `longwave.dev` for calls over 50 ms."""
 
     @functools.wraps(function)
     def run(*arguments: Any) -> Any:
@@ -98,34 +102,52 @@ def watched(function: Callable[..., Any], what: str) -> Callable[..., Any]:
 
 
 def annotation_of(function: Callable[..., Any], index: int, what: str) -> Any:
-    """Return the resolved annotation of a positional parameter; None when there is none to go by.
+    """Return the resolved annotation of a positional parameter.
 
-    Raises `DefinitionError` for a name that exists for the type checker only.
+    None when there is none to go by. Raises `DefinitionError` for a name that exists for the type checker
+    only.
     """
-    target = inspect.unwrap(function)
     try:
-        parameters = list(inspect.signature(target).parameters.values())
+        parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
     if index >= len(parameters) or parameters[index].annotation is inspect.Parameter.empty:
         return None
-    parameter = parameters[index]
+    annotation = parameters[index].annotation
+
+    # Alone: what the other parameters are annotated with may well be there for the type checker only.
+    def alone() -> None: ...
+
+    alone.__annotations__ = {"parameter": annotation}
+    names = getattr(_definition(function), "__globals__", {})
     try:
-        return typing.get_type_hints(getattr(target, "__func__", target))[parameter.name]
+        return typing.get_type_hints(alone, names, include_extras=True)["parameter"]
     except (NameError, AttributeError) as error:
-        written = str(parameter.annotation)
+        written = str(annotation)
         if written.rpartition(".")[2] in ("Message", "Any", "CloseDetails", "Event", "Peer"):
             return None
         raise DefinitionError(
-            f"{what} at {place_of(target)} asks for {written!r}, which cannot be resolved at run time "
+            f"{what} at {place_of(function)} asks for {written!r}, which cannot be resolved at run time "
             f"({error}): import or define it at module level, outside `if TYPE_CHECKING`"
         ) from error
 
 
 def place_of(function: Callable[..., Any]) -> str:
     """Return `file:line` of a function, as well as can be told."""
-    target = inspect.unwrap(function)
-    code = getattr(getattr(target, "__func__", target), "__code__", None)
+    target = _definition(function)
+    code = getattr(target, "__code__", None)
     if code is None:
         return getattr(target, "__module__", None) or "unknown place"
     return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def _definition(function: Any) -> Any:
+    """Return the function that stands in a file: below decorators, partials, methods, callable objects."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial):
+        function = inspect.unwrap(function.func)
+    function = getattr(function, "__func__", function)
+    if not hasattr(function, "__code__") and not inspect.isclass(function):
+        call = inspect.unwrap(type(function).__call__)
+        return call if hasattr(call, "__code__") else function
+    return function

@@ -20,10 +20,10 @@ running: dict[App, None] = {}
 def publish(
     topic: str, data: Any, *, namespace: str | None = None, of: WebSocketHandler | None = None
 ) -> None:
-    """Publish to every subscriber of a topic, as `App.publish` of the app that this code runs in.
+    """Publish to every subscriber of a topic, by the app that this code runs in.
 
-    Outside of any app's code the only one that runs is meant; raises `LookupError` when there is none, or
-    more than one.
+    As `App.publish`. Outside of any app's code the only one that runs is meant; raises `LookupError` when
+    there is none, or more than one.
     """
     app = current.get(None)
     if app is None or app not in running:

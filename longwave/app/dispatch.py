@@ -5,37 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from longwave.app.body_stream import BodyStream
 from longwave.app.error_page import describe, error_page
 from longwave.app.event import Event
-from longwave.app.event_stream import (
-    END_ID,
-    NOTHING,
-    EventStream,
-    close_items,
-    create_event_stream,
-    pump,
-)
+from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import Middleware
-from longwave.app.response import PassedResponse, Response, error_response, to_response
+from longwave.app.pump import END_ID, close_items, pump
+from longwave.app.response import HTML, PassedResponse, Response, error_fields, error_response, to_response
 from longwave.app.route import WEBSOCKET, Route
 from longwave.app.upgrade import accept_upgrade
 from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply
 from longwave.errors import HTTPError
+from longwave.routing.table import METHODS
 
 if TYPE_CHECKING:
     from longwave.app.app import App, StaticSource
 
-__all__ = ["Dispatcher", "encode_reply"]
+__all__ = ["Dispatcher", "encode_reply", "refuse_stream", "wants_stream"]
 
 error_log = logging.getLogger("longwave.error")
 
 FIRST_ITEM = 0.25
 """Seconds that the head of a generator's stream waits for its first item, or its error."""
 NOT_FOUND = "nothing is served at this path"
+PLAIN = frozenset({dict, str, list, type(None)})
+"""Types of which nothing but a response can be made."""
 
 
 class Dispatcher:
@@ -54,18 +51,21 @@ class Dispatcher:
             return self._later(event, self._chain(event, 0))
         try:
             value = self._dispatch(event)
-            if hasattr(value, "__await__") or hasattr(value, "__anext__"):
+            if hasattr(value, "__await__") or hasattr(value, "__aiter__"):
                 return self._later(event, value)
-            return self._reply(event, value)
+            reply = self._reply(event, value)
         except Exception as error:
-            return self._failed(event, error)
+            reply = self._failed(event, error)
+        if event.stream is not None:
+            _end_unless(event.stream, reply)
+        return reply
 
     def _later(self, event: Event, work: Any) -> asyncio.Future[Reply]:
         """Run the rest as a task; its stream may begin the reply before the handler returns."""
         loop = self._app.runtime.loop
         reply: asyncio.Future[Reply] = loop.create_future()
         event.reply = reply
-        task = loop.create_task(self._complete(event, work, reply))
+        task = event.task = loop.create_task(self._complete(event, work, reply))
         reply.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
         return reply
 
@@ -76,18 +76,29 @@ class Dispatcher:
             else:
                 value = await work if hasattr(work, "__await__") else work
                 result = self._reply(event, await self._settle(event, value))
-        except asyncio.CancelledError:
-            self._abandon(event)
-            raise
+        except asyncio.CancelledError as error:
+            if reply.cancelled() or _is_being_cancelled():
+                if event.stream is not None:
+                    event.stream.end()
+                reply.cancel()
+                raise
+            # A handler that asked a cancelled task of its own for its result. The client still waits.
+            result = self._failed(event, error)
         except Exception as error:
             result = self._failed(event, error)
         if not reply.done():
+            if event.stream is not None:
+                _end_unless(event.stream, result)
             reply.set_result(result)
-        elif reply.cancelled():
-            self._abandon(event)
-        elif not (isinstance(result, StreamReply) and result.session is event.stream):
-            # The stream began before its handler returned something else, or failed.
-            self._end_stream(event)
+            return
+        # Nobody waits any more, or the stream began before its handler returned something else, or failed.
+        begun = None if reply.cancelled() else reply.result()
+        if not (isinstance(begun, StreamReply) and isinstance(result, StreamReply)) or (
+            result.session is not begun.session
+        ):
+            drop(result)
+            if event.stream is not None:
+                event.stream.end()
 
     async def _within_time(self, event: Event, work: Awaitable[Any]) -> Reply:
         limit = self._app.timeouts.upgrade
@@ -108,31 +119,31 @@ class Dispatcher:
                 value = await value
             return await self._settle(event, value)
         middleware = self._middleware[index]
-        downstream: list[asyncio.Future[Any]] = []
-
-        async def run_next() -> Any:
-            # A second call gives the first one's response.
-            if not downstream:
-                downstream.append(asyncio.ensure_future(self._downstream(event, index + 1)))
-            return await downstream[0]
-
+        after = _Next(self, event, index + 1)
         try:
-            value = middleware(event, run_next)
+            value = middleware(event, after)
             if hasattr(value, "__await__"):
                 value = await value
-            return value if value is not None else await run_next()
-        finally:
-            for future in downstream:
-                future.cancel()
+            if value is None:
+                value = await after()
+        except BaseException:
+            after.drop()
+            raise
+        if value is not after.passed:
+            after.drop()
+        return value
 
-    async def _downstream(self, event: Event, index: int) -> Any:
+    async def downstream(self, event: Event, index: int) -> Any:
         """Return what comes after a middleware as something that has headers."""
         value = await self._chain(event, index)
-        if isinstance(value, EventStream):
-            value = self._reply(event, value)
-        if isinstance(value, (FullReply, StreamReply, UpgradeReply)):
-            return PassedResponse(value)
-        return value if isinstance(value, PassedResponse) else self._respond(event, value)
+        if isinstance(value, Response):
+            # It may be one that the handler gives to every request.
+            return self._respond(event, value.copy())
+        if isinstance(value, PassedResponse):
+            return value
+        if isinstance(value, (EventStream, FullReply, StreamReply, UpgradeReply, Exception)):
+            return PassedResponse(self._reply(event, value))
+        return self._respond(event, value)
 
     def _dispatch(self, event: Event) -> Any:
         """Return what the route returns, awaitable or not; raises `HTTPError` where there is none."""
@@ -142,6 +153,9 @@ class Dispatcher:
             if found is not None:
                 return found
         if match is None:
+            if event.path == "*":
+                # RFC 9110 section 9.3.7: OPTIONS * asks the server as a whole, as "a ping or no-op".
+                return Response(status=204, headers={"allow": ", ".join(METHODS)})
             raise HTTPError(404, NOT_FOUND)
         event.params = match.params
         methods = match.methods
@@ -166,101 +180,178 @@ class Dispatcher:
 
     async def _settle(self, event: Event, value: Any) -> Any:
         """Turn an async iterator into its stream: its head waits for the first item, or its error."""
-        if not hasattr(value, "__anext__"):
+        if not hasattr(value, "__aiter__"):
             return value
         stream = create_event_stream(event)
+        # What is pushed waits for the head, which is ours to let go.
+        stream.started = True
         if event.method == "HEAD":
             await close_items(value)
-            stream.end_after_head()
+            stream.end()
             return stream
-        first = asyncio.ensure_future(_first(value))
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        stream.spawn(pump(stream, aiter(value), begun))
         try:
-            await asyncio.wait((first,), timeout=FIRST_ITEM)
+            await asyncio.wait((begun,), timeout=FIRST_ITEM)
         except asyncio.CancelledError:
-            first.cancel()
-            await asyncio.wait((first,))
-            await close_items(value)
+            begun.cancel()
+            stream.end()
             raise
-        if first.done() and (error := first.exception()) is not None:
+        if not begun.done():
+            begun.cancel()
+        elif (error := begun.exception()) is not None:
             raise error
-        stream.spawn(pump(stream, first, value))
         return stream
 
     def _reply(self, event: Event, value: Any) -> Reply:
         """Return the reply of what a handler returned."""
-        if isinstance(value, Exception):
-            raise value
+        if value.__class__ in PLAIN:
+            return self._encode(event, self._respond(event, value))
         if isinstance(value, EventStream):
-            if value is not event.stream:
+            if not value.is_of(event):
                 raise TypeError("a handler returned the event stream of another request")
             return value.reply()
-        if isinstance(value, (UpgradeReply, FullReply, StreamReply)):
-            return value
         if isinstance(value, PassedResponse):
-            return value.reply()
-        if event.stream is not None and not event.stream.started:
-            event.stream.closed(1000, "")
-        return self._encode(self._respond(event, value))
+            value = value.reply()
+        if isinstance(value, (UpgradeReply, FullReply, StreamReply)):
+            staged = event.take_staged()
+            if staged is not None:
+                value.headers = staged.merge(value.headers)
+            return value
+        if isinstance(value, Exception) and not isinstance(value, Response):
+            raise value
+        return self._encode(event, self._respond(event, value))
 
     def _respond(self, event: Event, value: Any) -> Response:
-        staged = event.staged
+        staged = event.take_staged()
         if staged is None:
             return to_response(value)
         response = to_response(value, staged.status)
-        return staged.apply(response)
+        if response is value:
+            # A response may be returned more than once: this request's headers are not for the next.
+            response = response.copy()
+        response.fields = staged.merge(response.fields)
+        return response
 
-    def _encode(self, response: Response) -> Reply:
-        body = response.body
+    def _encode(self, event: Event, response: Response) -> Reply:
+        body: Any = response.body
+        if isinstance(body, str):
+            body = body.encode()
         if isinstance(body, bytes):
             return FullReply(response.status, response.fields, body)
         stream = BodyStream(self._app.runtime, body)
+        if event.method == "HEAD":
+            stream.skip()
         return StreamReply(response.status, response.fields, stream, "body")
 
-    def _failed(self, event: Event, error: Exception) -> Reply:
-        self._end_stream(event)
-        if not isinstance(error, HTTPError):
-            self._app.runtime.count_error()
-            error_log.error("%s %s failed", event.method, event.path, exc_info=error)
-        elif error.status == 503 and _wants_stream(event):
-            return refuse_stream()
-        return encode_reply(event, error, self._app.dev)
-
-    def _abandon(self, event: Event) -> None:
-        if event.stream is not None:
-            event.stream.closed(1006, "")
-
-    def _end_stream(self, event: Event) -> None:
-        if event.stream is not None:
-            if event.stream.started:
+    def _failed(self, event: Event, error: BaseException) -> Reply:
+        """Return the reply of an error; never raises, for the client waits."""
+        try:
+            if event.stream is not None:
                 event.stream.end()
-            else:
-                event.stream.closed(1000, "")
+            if isinstance(error, Response):
+                error.__traceback__ = None
+                return self._reply(event, error)
+            if not isinstance(error, HTTPError):
+                self._app.runtime.count_error()
+                error_log.error("%s %s failed", event.method, event.path, exc_info=error)
+            elif error.status == 503 and wants_stream(event):
+                return refuse_stream()
+            return encode_reply(event, error, self._app.dev)
+        except Exception as second:
+            error_log.error("the answer to %s %s failed", event.method, event.path, exc_info=second)
+            return error_reply(HTTPError(500, "Server Error"), unhandled=True)
 
 
-def encode_reply(event: Event | None, error: Exception, dev: bool) -> Reply:
-    """Return the reply of an error: one JSON shape, or in dev a page where the client is a browser."""
+class _Next:
+    """What a middleware calls to run what comes after it; a second call has the first one's outcome."""
+
+    __slots__ = ("_dispatcher", "_error", "_event", "_index", "_runs", "passed")
+
+    def __init__(self, dispatcher: Dispatcher, event: Event, index: int) -> None:
+        self._dispatcher = dispatcher
+        self._event = event
+        self._index = index
+        self._runs = False
+        self._error: BaseException | None = None
+        self.passed: Any = None
+
+    async def __call__(self) -> Any:
+        """Return the response of what comes after."""
+        if self._error is not None:
+            raise self._error
+        if self.passed is None:
+            if self._runs:
+                raise RuntimeError("next() runs already: await its first call before another one")
+            self._runs = True
+            try:
+                self.passed = await self._dispatcher.downstream(self._event, self._index)
+            except BaseException as error:
+                self._error = error
+                raise
+        return self.passed
+
+    def drop(self) -> None:
+        """End what the middleware does not pass on."""
+        self._error = None
+        if isinstance(self.passed, PassedResponse):
+            drop(self.passed.reply())
+
+
+def encode_reply(event: Event | None, error: BaseException, dev: bool) -> FullReply:
+    """Return the reply of an error: JSON, or in dev a page for a browser."""
     unhandled = not isinstance(error, HTTPError)
     shown = (
         error if isinstance(error, HTTPError) else HTTPError(500, describe(error) if dev else "Server Error")
     )
     if dev and event is not None and "text/html" in event.headers.get("accept", ""):
-        response = Response.html(error_page(event, error), shown.status, shown.headers)
+        page = error_page(event, error).encode(errors="replace")
+        fields = [*error_fields(shown), (b"content-type", HTML.encode())]
+        return FullReply(shown.status, fields, page)
+    return error_reply(shown, unhandled=unhandled)
+
+
+def error_reply(error: HTTPError, *, unhandled: bool = False) -> FullReply:
+    """Return the reply of an error in its one JSON shape."""
+    response = error_response(error, unhandled=unhandled)
+    assert isinstance(response.body, bytes)
+    return FullReply(response.status, response.fields, response.body)
+
+
+def drop(reply: Reply) -> None:
+    """End the session of a reply that is not sent."""
+    if isinstance(reply, FullReply):
+        return
+    if isinstance(reply.session, EventStream):
+        reply.session.end()
     else:
-        response = error_response(shown, unhandled=unhandled)
-    body = response.body
-    assert isinstance(body, bytes)
-    return FullReply(response.status, response.fields, body)
+        reply.session.closed(1006, "")
 
 
 def refuse_stream() -> FullReply:
-    """Return a refusal that EventSource comes back from: it never does after a 503 (WHATWG HTML 9.2.3)."""
+    """Return a refusal that EventSource comes back from.
+
+    It never does after a 503 (WHATWG HTML 9.2.3).
+    """
     retry = random.randrange(2000, 10_000)
     fields = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
     return FullReply(200, fields, b"retry: %d\n\n" % retry)
 
 
-def _wants_stream(event: Event) -> bool:
-    return "text/event-stream" in event.headers.get("accept", "")
+def wants_stream(event: Event) -> bool:
+    """Whether the client is an EventSource, or behaves as one."""
+    return not event.is_upgrade and "text/event-stream" in event.headers.get("accept", "")
+
+
+def _end_unless(stream: EventStream, reply: Reply) -> None:
+    """End a stream that is not the answer."""
+    if not (isinstance(reply, StreamReply) and reply.session is stream):
+        stream.end()
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _no_endpoint(event: Event, methods: dict[str | None, Any]) -> Response:
@@ -275,7 +366,3 @@ def _no_endpoint(event: Event, methods: dict[str | None, Any]) -> Response:
     if event.method == "OPTIONS":
         return Response(status=204, headers={"allow": allow})
     raise HTTPError(405, f"{event.path} serves {allow}, not {event.method}", headers={"allow": allow})
-
-
-async def _first(items: AsyncIterator[Any]) -> Any:
-    return await anext(items, NOTHING)

@@ -19,12 +19,15 @@ OURS = str(Path(__file__).resolve().parents[1])
 
 
 def describe(error: BaseException) -> str:
-    """Return an error as `Type: text`."""
-    return f"{type(error).__name__}: {error}"
+    """Return an error as `Type: text`; one whose text cannot be had as its type."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
-def error_page(event: Event, error: Exception) -> str:
-    """Return a page that shows an error: what, where in the user's code, and the whole traceback."""
+def error_page(event: Event, error: BaseException) -> str:
+    """Return a page that shows an error: what, and where in the user's code."""
     status = error.status if isinstance(error, HTTPError) else 500
     title = html.escape(f"{status} {describe(error)}" if status >= 500 else f"{status} {error}")
     frames = [] if isinstance(error, HTTPError) and status < 500 else _frames(error)

@@ -24,10 +24,11 @@ __all__ = ["Event"]
 
 
 class Event:
-    """A request: what came, what is staged for the response, and a `context` that travels with it.
+    """A request: what came, and a `context` that travels with it.
 
-    `path` is decoded once and free of dot segments; an encoded slash stays `%2F`. `params` are those of the
-    route. The same event is `peer.request` of a WebSocket.
+    What is staged for the response stands in `response`. `path` is decoded once and free of dot segments; an
+    encoded slash stays `%2F`. `params` are those of the route. The same event is `peer.request` of a
+    WebSocket.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Event:
         "query_string",
         "reply",
         "stream",
+        "task",
     )
 
     def __init__(self, app: App, request: Request, path: str, query_string: str) -> None:
@@ -60,6 +62,7 @@ class Event:
         self._response: StagedResponse | None = None
         self.stream: EventStream | None = None
         self.reply: asyncio.Future[Reply] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     @property
     def headers(self) -> Headers:
@@ -118,7 +121,10 @@ class Event:
 
     @property
     def last_event_id(self) -> str | None:
-        """The last event id of a stream that comes back: the header, or the query `last_event_id`."""
+        """The last event id of a stream that comes back.
+
+        It is that of the header, or of the query `last_event_id`.
+        """
         value = self._request.header(b"last-event-id")
         if value is not None:
             return value.decode("utf-8", "replace")
@@ -133,10 +139,10 @@ class Event:
             self._response = StagedResponse()
         return self._response
 
-    @property
-    def staged(self) -> StagedResponse | None:
-        """What was staged, or None when nothing was."""
-        return self._response
+    def take_staged(self) -> StagedResponse | None:
+        """Return what was staged since the last time, or None; each header goes out once."""
+        staged, self._response = self._response, None
+        return staged
 
     async def bytes(self) -> bytes:
         """Return the whole body; raises `HTTPError` 413, 408 or 400 when it cannot be had."""
@@ -159,14 +165,20 @@ class Event:
             raise HTTPError(400, "the body is not UTF-8") from None
 
     async def json(self, type: Any = None) -> Any:
-        """Return the body's JSON, checked against `type`; raises `HTTPError` 400 that says what is wrong."""
+        """Return the body's JSON, checked against `type`.
+
+        Raises `HTTPError` 400 that says what is wrong.
+        """
         try:
             return decode_json(await self.bytes(), type)
         except MessageError as error:
             raise HTTPError(400, f"the body does not fit: {error}") from error
 
     async def form(self) -> Form:
-        """Return the fields and files of an urlencoded or multipart body; raises `HTTPError` 400 or 415."""
+        """Return the fields and files of an urlencoded or multipart body.
+
+        Raises `HTTPError` 400 or 415.
+        """
         return parse_form(self.headers.get("content-type", ""), await self.bytes())
 
     async def chunks(self) -> AsyncIterator[bytes_]:
@@ -182,7 +194,7 @@ class Event:
 
     def release(self) -> None:
         """Forget what can be had again from the raw head; a WebSocket stays open for long."""
-        self._query = self._cookies = self._response = self.reply = None
+        self._query = self._cookies = self._response = self.reply = self.task = None
         self._request.release()
 
     def __repr__(self) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from longwave.app.scope import Scope
-from longwave.app.values import encode_value
+from longwave.app.event_message import EventMessage, encode_push
+from longwave.app.scope import Scope, refuse
 from longwave.contract import Link, StreamReply
-from longwave.core.sse import encode_comment, encode_event
+from longwave.core.sse import encode_comment, encode_event, sse_wire
 from longwave.hub.outgoing import Channel
 from longwave.types import EventWire, Piece, SendStatus
 
@@ -21,45 +22,37 @@ if TYPE_CHECKING:
     from longwave.app.event import Event
     from longwave.app.hooks import WebSocketHandler
 
-__all__ = ["END_ID", "NOTHING", "EventMessage", "EventStream", "close_items", "create_event_stream", "pump"]
+__all__ = ["EventMessage", "EventStream", "create_event_stream"]
 
 error_log = logging.getLogger("longwave.error")
 
-END_ID = "longwave-end"
 Callback = TypeVar("Callback", bound=Callable[[], Any])
 
 
-@dataclass(frozen=True, slots=True)
-class EventMessage:
-    """One event with its fields; `data` is a `str` or anything JSON, `retry` is in milliseconds."""
-
-    data: Any = ""
-    event: str | None = None
-    id: str | None = None
-    retry: int | None = None
-
-
 class EventStream:
-    """An event stream to one client. Push to it, or let it listen to topics; return it from the handler.
+    """An event stream to one client. Push to it, or let it listen to topics.
 
-    The head goes out with the first `push` or when the handler returns, whichever is first.
+    Return it from the handler. The head goes out with the first `push` or when the handler returns, whichever
+    is first.
     """
 
     __slots__ = (
         "__weakref__",
         "_callbacks",
+        "_calling",
+        "_changes",
         "_closed",
         "_early",
         "_event",
         "_events",
+        "_held",
         "_link",
-        "_open",
         "_paused",
         "_quiet",
         "_runtime",
         "_scope",
-        "_started",
         "channels",
+        "started",
         "wire",
     )
 
@@ -67,23 +60,30 @@ class EventStream:
         self._event = event
         self._runtime = event.app.runtime
         self._link: Link | None = None
-        self._early: list[bytes] = []
+        self._early: list[Piece] | None = None
+        self._held = 0
         self._paused = False
-        self._started = False
         self._closed = False
         self._quiet = 0
-        self._callbacks: list[Callable[[], Any]] = []
+        self._callbacks: deque[Callable[[], Any]] | None = None
+        self._calling = False
         self._scope: Scope | None = None
-        self._open: asyncio.Event | None = None
-        self._events: dict[str, str] = {}
+        self._changes: asyncio.Event | None = None
+        self._events: dict[str, str] | None = None
+        self.started = False
+        """Whether the head is on its way, or is not this stream's affair any more."""
         self.channels: tuple[Channel, ...] = ()
-        self.wire: EventWire
+        # Until there is a link: what is published is kept as the bytes of its events.
+        self.wire: EventWire = sse_wire(False)
 
     # What a handler uses.
 
     @property
     def last_event_id(self) -> str | None:
-        """The last event id of a client that comes back: the header, or the query `last_event_id`."""
+        """The last event id of a client that comes back.
+
+        It is that of the header, or of the query `last_event_id`.
+        """
         return self._event.last_event_id
 
     @property
@@ -106,20 +106,26 @@ class EventStream:
         A `str` is data, an `EventMessage` its fields, anything else JSON. Waits for room when the client is
         slow. Raises `ValueError` for a line break or NUL in `id` or `event`, or a lone surrogate anywhere.
         """
-        return await self._push(b"".join([_encode(event) for event in events]))
+        return await self._push(b"".join([encode_push(event) for event in events]))
 
     async def push_comment(self, text: str) -> bool:
-        """Send a comment, which clients do not show; it keeps proxies from closing a silent stream."""
+        """Send a comment, which clients do not show.
+
+        It keeps proxies from closing a silent stream.
+        """
         return await self._push(encode_comment(text))
 
     def pause(self) -> None:
-        """Keep pushes back until `resume` or `flush`; beyond `limits.outgoing` a push waits."""
+        """Keep back what is pushed and published until `resume` or `flush`.
+
+        Up to `limits.outgoing`. Beyond it a push waits, and a publication ends the stream.
+        """
         if self._is_elsewhere(self.pause):
             return
         self._paused = True
 
     def resume(self) -> None:
-        """Let pushes through again, those that were kept back first."""
+        """Send again, what was kept back first."""
         if self._is_elsewhere(self.resume):
             return
         self._paused = False
@@ -129,24 +135,25 @@ class EventStream:
         """Send what was kept back, paused or not."""
         if self._is_elsewhere(self.flush):
             return
-        if self._link is not None and self._early:
-            kept, self._early = b"".join(self._early), []
-            self._write(kept)
-        self._wake()
+        self._flush()
 
     async def close(self) -> None:
-        """End the stream; what was kept back goes out first. Idempotent; within `on_closed` a no-op."""
+        """End the stream; what was kept back goes out first. Idempotent.
+
+        Within `on_closed` a no-op.
+        """
         if self._is_elsewhere(self.end):
             return
         self.end()
 
     def on_closed(self, callback: Callback) -> Callback:
-        """Call back once when the stream ends, on either side; usable as a decorator, sync or async."""
-        if self._closed:
-            late: list[Callable[[], Any]] = [callback]
-            self._runtime.loop.call_soon(self._run_callbacks, late)
-        else:
-            self._callbacks.append(callback)
+        """Call back once when the stream ends, on either side.
+
+        Usable as a decorator, sync or async. Callbacks run in order, one after the other; one that comes late
+        runs after those before it.
+        """
+        if not self._is_elsewhere(lambda: self._add_callback(callback)):
+            self._add_callback(callback)
         return callback
 
     def subscribe(
@@ -157,98 +164,130 @@ class EventStream:
         of: WebSocketHandler | None = None,
         event: str | None = None,
     ) -> Awaitable[None]:
-        """Send what is published to a topic, in all namespaces unless one is named, or that of a handler.
+        """Send what is published to a topic, in all namespaces unless one is named.
 
-        `event` names the event type. Bytes arrive as base64 with the type `longwave:binary`.
+        By text, or by its handler. `event` names the event type. Bytes arrive as base64 with the type
+        `longwave:binary`.
         """
         runtime = self._runtime
-        if get_ident() != runtime.thread:
-            runtime.hub.check(topic)
-            return runtime.from_thread(lambda: self.subscribe(topic, namespace=namespace, of=of, event=event))
-        if self._closed:
-            return runtime.done
-        if of is not None:
-            namespace = self._event.app.namespace_of(of)
+        runtime.hub.check(topic)
         if event is not None:
             encode_event(None, event)
-            self._events[topic] = event
-            self._rewire()
-        return runtime.hub.subscribe(self, topic, namespace) or runtime.done
-
-    def unsubscribe(self, topic: str, *, namespace: str | None = None) -> Awaitable[None]:
-        """Listen to a topic no more."""
-        runtime = self._runtime
+        if of is not None:
+            namespace = self._event.app.namespace_of(of)
         if get_ident() != runtime.thread:
-            return runtime.from_thread(lambda: self.unsubscribe(topic, namespace=namespace))
-        runtime.hub.unsubscribe(self, topic, namespace)
-        return runtime.done
+            return runtime.ask_from_thread(lambda: self._subscribe(topic, namespace, event))
+        return self._subscribe(topic, namespace, event)
+
+    def unsubscribe(
+        self, topic: str, *, namespace: str | None = None, of: WebSocketHandler | None = None
+    ) -> Awaitable[None]:
+        """Listen to a topic no more."""
+        if of is not None:
+            namespace = self._event.app.namespace_of(of)
+        if not self._is_elsewhere(lambda: self._unsubscribe(topic, namespace)):
+            self._unsubscribe(topic, namespace)
+        return self._runtime.done
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a task that ends with the stream; an error in it is logged."""
+        """Run a task that ends with the stream; an error in it is logged.
+
+        Raises `RuntimeError` after the end of the stream.
+        """
+        if self._closed:
+            refuse(coroutine)
+        if get_ident() != self._runtime.thread:
+            return self._runtime.call_from_thread(self.spawn, coroutine)
         return self._tasks().spawn(coroutine)
 
     def every(self, seconds: float, function: Callable[[], Awaitable[Any] | Any]) -> asyncio.Task[Any]:
-        """Call a function every `seconds`, beginning now, until the stream ends."""
+        """Call a function every `seconds`, beginning now, until the stream ends.
+
+        Raises `RuntimeError` after the end of the stream.
+        """
+        if self._closed:
+            refuse(None)
+        if get_ident() != self._runtime.thread:
+            return self._runtime.call_from_thread(self.every, seconds, function)
         return self._tasks().every(seconds, function)
 
     async def wait_closed(self) -> None:
         """Wait until the stream has ended, on either side."""
+        if get_ident() != self._runtime.thread:
+            await self._runtime.run_from_thread(self.wait_closed(), None)
+            return
         while not self._closed:
             await self._changed()
 
     # Called by the application.
 
-    @property
-    def started(self) -> bool:
-        """Whether the head is on its way."""
-        return self._started
+    def is_of(self, event: Event) -> bool:
+        """Whether this is the stream of a request."""
+        return self._event is event
 
     def reply(self) -> StreamReply:
-        """Return the head and this stream behind it; from here on the link opens, or `closed` is called."""
-        self._started = True
-        staged = self._event.staged
-        fields = [*HEAD, *staged.fields] if staged is not None else list(HEAD)
+        """Return the head and this stream behind it.
+
+        From here on the link opens, or `closed` is called.
+        """
+        self.started = True
+        staged = self._event.take_staged()
+        fields = list(HEAD)
+        if staged is not None:
+            named = {name for name, _ in staged.fields}
+            fields = [HEAD[0], *(field for field in HEAD[1:] if field[0] not in named)]
+            fields = staged.merge(fields)
         return StreamReply(200, fields, self, "sse")
 
-    def end_after_head(self) -> None:
-        """Have the stream end as soon as its head is out."""
-        self._started = self._closed = True
-
     def end(self) -> None:
-        """End the stream at once, in order."""
+        """End the stream at once, in order.
+
+        One whose link is not open yet ends when it opens.
+        """
         if self._closed:
             return
-        if self._link is not None:
-            self._runtime.hub.settle(self)
-            self.flush()
+        if self._link is None:
             self._finish()
-            self._link.close()
-        elif not self._started:
-            self._finish()
-        else:
-            self._closed = True
+            return
+        self._runtime.hub.settle(self)
+        self._flush()
+        link = self._link
+        self._finish()
+        link.close()
 
     def beat(self, limit: float) -> None:
-        """Count a second of silence; at the limit send a comment. Called by the sweep."""
+        """Count a second of silence; at the limit send a comment. Called by the sweep.
+
+        While the client has not taken what was sent before, a comment would tell nobody anything.
+        """
         self._quiet += 1
-        if self._quiet >= limit and self._link is not None and not self._paused:
-            self._write(HEARTBEAT)
+        if self._quiet >= limit and self._link is not None and not self._link.buffered:
+            self._write(self.wire.raw(HEARTBEAT))
 
     # Called by the server (contract.Session).
 
     def opened(self, link: Link) -> None:
         """Send what was pushed before the head was out."""
+        event = self._event
+        # What is pending was framed for the stream before it had a link.
+        self._runtime.hub.settle(self)
+        self.started = True
         self._link = link
-        self.wire = cast(EventWire, link.wire)
-        self._event.release()
-        self._rewire()
-        ended, self._closed = self._closed, False
-        if not self._paused or ended:
-            self.flush()
-        self._wake()
+        self.wire = self._wire_of(link)
+        early, self._early, self._held = self._early, None, 0
+        event.release()
+        if early:
+            piece = self.wire.raw(b"".join(early))
+            if self._paused and not self._closed:
+                self._early, self._held = [piece], self.wire.size(piece)
+            else:
+                link.write(piece)
+        if self._closed:
+            self._link = None
+            link.close()
+            return
         self._runtime.add_stream(self)
-        if ended:
-            self.end()
+        self._wake()
 
     def received(self, data: str | bytes, is_text: bool) -> None:
         """Nothing comes on a stream."""
@@ -267,18 +306,21 @@ class EventStream:
         """The client is gone, or the end was sent."""
         self._link = None
         self._finish()
+        self._early = None
 
     # Called by the hub (hub.Subscriber).
 
     def deliver(self, piece: Piece) -> None:
-        """Write what the hub joined; a client that does not keep up is ended, and EventSource comes back."""
+        """Write what the hub joined.
+
+        A client that does not keep up is ended, and EventSource comes back.
+        """
         self._quiet = 0
         link = self._link
-        if link is None:
-            return
-        if self._early and self._paused:
-            self.flush()
-        link.write(piece)
+        if link is None or self._paused:
+            self._keep_published(piece)
+        else:
+            link.write(piece)
 
     # Below: how it is done.
 
@@ -286,37 +328,43 @@ class EventStream:
         """Whether the caller is another thread; then the call is made again where it belongs."""
         if get_ident() == self._runtime.thread:
             return False
-        self._runtime.from_thread(again)
+        # No loop, no stream.
+        with contextlib.suppress(RuntimeError):
+            self._runtime.from_thread(again)
         return True
 
     async def _push(self, encoded: bytes) -> bool:
         if self._closed:
             return False
         if get_ident() != self._runtime.thread:
-            there = asyncio.run_coroutine_threadsafe(self._push(encoded), self._runtime.loop)
-            return await asyncio.wrap_future(there)
-        if not self._started:
+            return await self._runtime.run_from_thread(self._push(encoded), False)
+        if not self.started:
             self._begin()
-        if self._link is None or self._paused:
-            self._early.append(encoded)
-            while self._held() > self._runtime.limits.outgoing and not self._closed:
-                await self._changed()
-            return not self._closed
-        if self._write(encoded) is SendStatus.BUFFERED and self._link is not None:
-            await self._link.drained(self._runtime.limits.outgoing // 2)
+        bound = self._runtime.limits.outgoing
+        while self._link is None or self._paused:
+            if self._held < bound:
+                return self._keep_pushed(encoded)
+            await self._changed()
+            if self.is_closed:
+                return False
+        link = self._link
+        if self._write(self.wire.raw(encoded)) is SendStatus.BUFFERED:
+            await link.drained(bound // 2)
         return not self._closed
 
     def _begin(self) -> None:
-        self._started = True
-        reply = self._event.reply
-        if reply is not None and not reply.done():
-            reply.set_result(self.reply())
+        """Let the head go out now, and what comes after it; the handler then ends with the stream."""
+        self.started = True
+        event = self._event
+        if event.reply is not None and not event.reply.done():
+            if event.task is not None:
+                self._tasks().adopt(event.task)
+            event.reply.set_result(self.reply())
 
-    def _write(self, encoded: bytes) -> SendStatus:
+    def _write(self, piece: Piece) -> SendStatus:
         self._quiet = 0
         link = self._link
         assert link is not None
-        piece = self.wire.raw(encoded)
         hub = self._runtime.hub
         if hub.pending and hub.hold(self, piece):
             return (
@@ -324,13 +372,58 @@ class EventStream:
             )
         return link.write(piece)
 
-    def _held(self) -> int:
-        return sum(map(len, self._early))
+    def _keep_pushed(self, encoded: bytes) -> bool:
+        # What was published before comes first.
+        self._runtime.hub.settle(self)
+        if self._closed:
+            return False
+        self._keep(self.wire.raw(encoded))
+        return True
 
-    def _rewire(self) -> None:
-        if self._events and self._link is not None:
-            self._runtime.hub.settle(self)
-            self.wire = cast(EventWire, self._link.wire).named(self._events)
+    def _keep(self, piece: Piece) -> None:
+        if self._early is None:
+            self._early = []
+        self._early.append(piece)
+        self._held += self.wire.size(piece)
+
+    def _keep_published(self, piece: Piece) -> None:
+        """Keep what was published while nothing is sent; too much of it ends the stream."""
+        if self._closed:
+            return
+        if self._held < self._runtime.limits.outgoing:
+            self._keep(piece)
+        else:
+            self.end()
+
+    def _flush(self) -> None:
+        if self._link is not None and self._early:
+            early, self._early, self._held = self._early, None, 0
+            self._write(early[0] if len(early) == 1 else self.wire.join(early))
+        self._wake()
+
+    def _wire_of(self, link: Link | None) -> EventWire:
+        wire = sse_wire(False) if link is None else cast(EventWire, link.wire)
+        return wire.named(self._events) if self._events else wire
+
+    def _subscribe(self, topic: str, namespace: str | None, event: str | None) -> Awaitable[None]:
+        runtime = self._runtime
+        if self._closed:
+            return runtime.done
+        done = runtime.hub.subscribe(self, topic, namespace) or runtime.done
+        if event is not None:
+            self._name({**(self._events or {}), topic: event})
+        return done
+
+    def _unsubscribe(self, topic: str, namespace: str | None) -> None:
+        self._runtime.hub.unsubscribe(self, topic, namespace)
+        if self._events and topic in self._events and all(c.topic != topic for c in self.channels):
+            self._name({name: event for name, event in self._events.items() if name != topic})
+
+    def _name(self, events: dict[str, str]) -> None:
+        """Give topics their event types from now on."""
+        self._runtime.hub.settle(self)
+        self._events = events
+        self.wire = self._wire_of(self._link)
 
     def _tasks(self) -> Scope:
         if self._scope is None:
@@ -342,96 +435,70 @@ class EventStream:
         error_log.error("task of the stream %s failed", self._event.path, exc_info=error)
 
     async def _changed(self) -> None:
-        if self._open is None:
-            self._open = asyncio.Event()
-        await self._open.wait()
+        if self._changes is None:
+            self._changes = asyncio.Event()
+        await self._changes.wait()
 
     def _wake(self) -> None:
-        if self._open is not None:
-            self._open.set()
-            self._open = None
+        if self._changes is not None:
+            self._changes.set()
+            self._changes = None
 
     def _finish(self) -> None:
         """What happens once, on whichever side the stream ended."""
-        if self._closed and self.channels == () and not self._callbacks and self._scope is None:
+        if self._closed:
             return
         self._closed = True
-        self._runtime.hub.leave(self)
-        self._runtime.remove_stream(self)
-        self._early = []
+        runtime = self._runtime
+        runtime.hub.leave(self)
+        runtime.remove_stream(self)
         self._wake()
-        if self._scope is not None:
-            self._runtime.wait_for(self._scope.cancel())
-            self._scope = None
-        callbacks, self._callbacks = self._callbacks, []
-        if callbacks:
-            self._run_callbacks(callbacks)
+        if self._event.stream is self:
+            # The two hold each other, and both hold much.
+            self._event.stream = None
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            runtime.wait_for(scope.cancel())
+        if self._callbacks:
+            self._call_back()
 
-    def _run_callbacks(self, callbacks: list[Callable[[], Any]]) -> None:
-        self._runtime.background(self._call_each(callbacks), "on_closed")
+    def _add_callback(self, callback: Callable[[], Any]) -> None:
+        if self._callbacks is None:
+            self._callbacks = deque()
+        self._callbacks.append(callback)
+        if self._closed:
+            self._call_back()
 
-    async def _call_each(self, callbacks: list[Callable[[], Any]]) -> None:
-        for callback in callbacks:
+    def _call_back(self) -> None:
+        if not self._calling:
+            self._calling = True
+            self._runtime.background(self._call_each(), "on_closed")
+
+    async def _call_each(self) -> None:
+        while self._callbacks:
+            callback = self._callbacks.popleft()
             try:
                 result = callback()
                 if inspect.isawaitable(result):
                     await result
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                # Also when it took so long that the shutdown cancelled it: the next one has its turn.
                 self._runtime.count_error()
                 error_log.error("on_closed of the stream %s failed", self._event.path, exc_info=error)
+        self._calling = False
 
 
 def create_event_stream(event: Event) -> EventStream:
-    """Make the event stream of a request; return it from the handler, or push to it before."""
+    """Make the event stream of a request.
+
+    Return it from the handler, or push to it before.
+    """
     if event.stream is not None:
         raise RuntimeError("this request has an event stream already")
     event.stream = EventStream(event)
     return event.stream
 
 
-async def pump(stream: EventStream, first: Awaitable[Any], items: AsyncIterator[Any]) -> None:
-    """Push what an async iterator yields, its first item awaited already, and end for good.
-
-    The last event has an id that makes a returning EventSource be answered 204, so that it stops.
-    """
-    try:
-        item = await first
-        while item is not NOTHING:
-            if not await stream.push(item):
-                return
-            item = await anext(items, NOTHING)
-        await stream.push(EventMessage("", event="longwave:end", id=END_ID))
-    finally:
-        await close_items(items)
-        stream.end()
-
-
-async def close_items(items: AsyncIterator[Any]) -> None:
-    """Close an async generator, so that its `finally` blocks run now."""
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
-
-
-def _encode(event: Any) -> bytes:
-    if isinstance(event, str):
-        return encode_event(event)
-    if isinstance(event, EventMessage):
-        return encode_event(_data(event.data), event.event, event.id, event.retry)
-    return encode_event(_data(event))
-
-
-def _data(data: Any) -> str | bytes | None:
-    if data is None or isinstance(data, str):
-        return data
-    payload, is_text = encode_value(data)
-    if not is_text:
-        raise TypeError("an event carries text: encode bytes first, as base64 for instance")
-    return payload
-
-
-NOTHING: Any = object()
-"""Stands for the end of an async iterator."""
 HEARTBEAT = encode_comment("")
 HEAD = (
     (b"content-type", b"text/event-stream; charset=utf-8"),

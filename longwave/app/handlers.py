@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, overload
 
-from longwave.app.calls import accepts, adapt, in_thread, is_async, watched
+from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, watched
 from longwave.app.event import Event
+from longwave.errors import DefinitionError
 
 __all__ = [
     "EventHandler",
@@ -23,10 +24,14 @@ Next = Callable[[], Awaitable[Any]]
 
 
 class EventHandler:
-    """A function of an event; what it returns becomes the response. Callable, as the function is."""
+    """A function of an event; what it returns becomes the response.
+
+    Callable, as the function is.
+    """
 
     def __init__(self, function: Callable[..., Any], blocking: bool = False) -> None:
         accepts(function, 1, "an event handler")
+        _refuse_generator(function, "an event handler")
         self.function = function
         self.blocking = blocking
 
@@ -35,17 +40,23 @@ class EventHandler:
         return adapt(self.function, 1, "an event handler")(event)
 
     def compile(self, *, watch: bool = False) -> Callable[[Event], Any]:
-        """Return what is called for each request; `watch` names a sync one that holds the loop (dev)."""
+        """Return what is called for each request.
+
+        `watch` names a sync one that holds the loop (dev).
+        """
         call = adapt(self.function, 1, "an event handler")
         if is_async(self.function) or inspect.isasyncgenfunction(self.function):
             return call
         if self.blocking:
             return in_thread(call)
-        return watched(call, "the handler") if watch else call
+        return watched(call, "the handler", place_of(self.function)) if watch else call
 
 
 class Middleware:
-    """A function of an event, or of an event and `next`, that runs before the route and on every upgrade."""
+    """A function that runs before the route and on every upgrade.
+
+    It takes the event, or the event and `next`.
+    """
 
     def __init__(self, function: Callable[..., Any], name: str = "") -> None:
         self.onion = accepts(function, 2, "a middleware") == 2
@@ -58,9 +69,13 @@ class Middleware:
 
 
 class Plugin:
-    """A function of the app that runs once per worker at start; one that yields goes on at the end."""
+    """A function of the app that runs once per worker at start.
+
+    One that yields goes on at the end.
+    """
 
     def __init__(self, function: Callable[..., Any], name: str = "") -> None:
+        _refuse_generator(function, "a plugin")
         self.function = adapt(function, 1, "a plugin")
         self.name = name or getattr(function, "__qualname__", "plugin")
 
@@ -95,5 +110,15 @@ def define_middleware(function: Callable[..., Any]) -> Middleware:
 
 
 def define_plugin(function: Callable[..., Any]) -> Plugin:
-    """Make a plugin of `function(app)`: sync, async, or an async generator whose rest runs at shutdown."""
+    """Make a plugin of `function(app)`.
+
+    It is sync, async, or an async generator whose rest runs at shutdown.
+    """
     return Plugin(function)
+
+
+def _refuse_generator(function: Callable[..., Any], what: str) -> None:
+    if inspect.isgeneratorfunction(inspect.unwrap(function)):
+        raise DefinitionError(
+            f"{what} that yields is an async generator: write `async def` ({place_of(function)})"
+        )

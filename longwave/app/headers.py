@@ -14,9 +14,9 @@ HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class Headers(Mapping[str, str]):
-    """Read-only request headers; names in any case. Several fields of one name are joined by a comma.
+    """Read-only request headers; names in any case.
 
-    RFC 9110 section 5.3. `get_all` keeps them apart.
+    Several fields of one name are joined by a comma. RFC 9110 section 5.3. `get_all` keeps them apart.
     """
 
     __slots__ = ("_fields",)
@@ -55,14 +55,20 @@ def encode_fields(headers: HeadersInit) -> Fields:
 
 
 def encode_name(name: str) -> bytes:
-    """Return a field name in lower case; raises `ValueError` when it is not a token (RFC 9110 5.6.2)."""
+    """Return a field name in lower case.
+
+    Raises `ValueError` when it is not a token (RFC 9110 5.6.2).
+    """
     if not TOKEN.fullmatch(name):
         raise ValueError(f"{name!r} is no header name")
     return name.lower().encode("ascii")
 
 
 def encode_field_value(name: str, value: str) -> bytes:
-    """Return a field value; raises `ValueError` for control characters or what is not latin-1."""
+    """Return a field value.
+
+    Raises `ValueError` for control characters or what is not latin-1.
+    """
     if not isinstance(value, str):
         raise TypeError(f"the value of header {name!r} is a str, not {type(value).__name__}")
     try:

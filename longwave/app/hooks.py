@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from longwave.app.calls import accepts, adapt, annotation_of, in_thread, is_async, watched
-from longwave.app.message import Message
-from longwave.app.values import decoder_for
+from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, watched
+from longwave.app.headers import HeadersInit
+from longwave.app.typed import reader_of
 from longwave.errors import DefinitionError
 from longwave.types import SlowPolicy
 
@@ -58,9 +58,12 @@ class CloseDetails:
 
 @dataclass(slots=True)
 class UpgradeResult:
-    """What an `upgrade` hook may settle: response headers, namespace, context, subprotocol, user."""
+    """What an `upgrade` hook may settle.
 
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    Response headers, namespace, context, subprotocol, user.
+    """
+
+    headers: HeadersInit = ()
     namespace: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     protocol: str | None = None
@@ -68,10 +71,11 @@ class UpgradeResult:
 
 
 class WebSocketHandler:
-    """Subclass it and write hooks as methods: `upgrade open message close drain error ping pong`.
+    """Subclass it and write hooks as methods.
 
-    `protocols` are the subprotocols in order of preference; `namespace` overrides the path; `blocking` runs
-    sync hooks in threads; `slow` is the policy for a peer that does not keep up with what others publish.
+    They are `upgrade open message close drain error ping pong`. `protocols` are the subprotocols in order of
+    preference; `namespace` overrides the path; `blocking` runs sync hooks in threads; `slow` is the policy
+    for a peer that does not keep up with what others publish.
     """
 
     protocols: tuple[str, ...] = ()
@@ -85,10 +89,14 @@ class WebSocketHandler:
 
 
 class DefinedWebSocketHandler(WebSocketHandler):
-    """The result of `define_websocket_handler`: its methods are decorators that set the hooks."""
+    """The result of `define_websocket_handler`.
+
+    Its methods are decorators that set the hooks.
+    """
 
     def __init__(self, hooks: Mapping[str, Hook | None]) -> None:
         self._hooks: dict[str, Hook] = {}
+        self._is_settled = False
         for name, hook in hooks.items():
             if hook is not None:
                 self._set(name, hook)
@@ -102,7 +110,10 @@ class DefinedWebSocketHandler(WebSocketHandler):
         return self._set("open", hook)
 
     def message(self, hook: AnyHook) -> AnyHook:
-        """Set the hook of a message: `message(peer, message)`; an annotated second argument is decoded."""
+        """Set the hook of a message: `message(peer, message)`.
+
+        An annotated second argument is decoded.
+        """
         return self._set("message", hook)
 
     def close(self, hook: AnyHook) -> AnyHook:
@@ -126,10 +137,16 @@ class DefinedWebSocketHandler(WebSocketHandler):
         return self._set("pong", hook)
 
     def find_hook(self, name: str) -> Hook | None:
-        """Return the hook of that name, or None."""
+        """Return the hook of that name, or None; after it no hook can be set."""
+        self._is_settled = True
         return self._hooks.get(name)
 
     def _set(self, name: str, hook: AnyHook) -> AnyHook:
+        if self._is_settled:
+            raise DefinitionError(
+                f"the {name} hook at {place_of(hook)} comes too late: a route has taken over this handler's "
+                "hooks. Set them before create_app()"
+            )
         accepts(hook, ARGUMENTS[name], f"the {name} hook")
         self._hooks[name] = hook
         return hook
@@ -150,7 +167,7 @@ def define_websocket_handler(
     blocking: bool = False,
     slow: str = "close",
 ) -> DefinedWebSocketHandler:
-    """Make a WebSocket handler of hooks, given here or set by decorators of the result.
+    """Make a WebSocket handler of hooks, given here or set by decorators.
 
     Hooks are sync or async, and may take fewer arguments than they are offered. `slow` is "close",
     "drop_new" or "drop_old". Raises `DefinitionError` for a hook that needs more arguments.
@@ -178,7 +195,10 @@ def define_websocket_handler(
 
 @dataclass(slots=True)
 class Hooks:
-    """A handler as a route holds it: each hook takes exactly what it is offered, or is None."""
+    """A handler as a route holds it.
+
+    Each hook takes exactly what it is offered, or is None.
+    """
 
     upgrade: Hook | None = None
     open: Hook | None = None
@@ -194,9 +214,10 @@ class Hooks:
 
 
 def compile_hooks(handler: WebSocketHandler, *, watch: bool = False) -> Hooks:
-    """Settle how each hook of a handler is called; `watch` names those that hold the loop (dev).
+    """Settle how each hook of a handler is called.
 
-    Raises `DefinitionError` for a hook that cannot be called or whose type cannot be resolved.
+    `watch` names those that hold the loop (dev). Raises `DefinitionError` for a hook that cannot be called or
+    whose type cannot be resolved.
     """
     hooks = Hooks(
         protocols=tuple(handler.protocols), namespace=handler.namespace or None, policy=_policy(handler.slow)
@@ -212,16 +233,16 @@ def compile_hooks(handler: WebSocketHandler, *, watch: bool = False) -> Hooks:
         if handler.blocking and not is_async(function):
             call = in_thread(call)
         elif watch:
-            call = watched(call, what)
+            call = watched(call, what, place_of(function))
         setattr(hooks, name, call)
     return hooks
 
 
 def combine_hooks(first: Hooks, second: Hooks) -> Hooks:
-    """Return hooks that run those of `first` before those of `second`; the settings are the second's.
+    """Return hooks that run those of `first` before those of `second`.
 
-    Of two `upgrade` hooks the first that returns a refusal ends it; else the second's result counts, or the
-    first's where the second has none.
+    The settings are the second's. Of two `upgrade` hooks the first that returns a response ends it; else what
+    both settle is joined, and the second wins.
     """
     combined = replace(second)
     for name in ARGUMENTS:
@@ -236,35 +257,49 @@ def _both(before: Hook, after: Hook) -> Hook:
         result = before(*arguments)
         if hasattr(result, "__await__"):
             return run_on(result, arguments)
-        if hasattr(result, "status"):
+        if isinstance(result, Exception):
             return result
         second = after(*arguments)
-        return result if second is None else second
+        if hasattr(second, "__await__"):
+            return join(result, second)
+        return _joined(result, second)
 
     async def run_on(pending: Any, arguments: tuple[Any, ...]) -> Any:
         result = await pending
-        if hasattr(result, "status"):
+        if isinstance(result, Exception):
             return result
         second = after(*arguments)
         if hasattr(second, "__await__"):
             second = await second
-        return result if second is None else second
+        return _joined(result, second)
+
+    async def join(result: Any, pending: Any) -> Any:
+        return _joined(result, await pending)
 
     return run
 
 
+def _joined(first: Any, second: Any) -> Any:
+    if not (isinstance(first, UpgradeResult) and isinstance(second, UpgradeResult)):
+        return first if second is None else second
+    return UpgradeResult(
+        headers=[*_pairs(first.headers), *_pairs(second.headers)],
+        namespace=second.namespace or first.namespace,
+        context={**first.context, **second.context},
+        protocol=second.protocol or first.protocol,
+        user=first.user if second.user is None else second.user,
+    )
+
+
+def _pairs(headers: HeadersInit) -> Iterable[tuple[str, str]]:
+    return headers.items() if isinstance(headers, Mapping) else headers
+
+
 def _decoding(call: Hook, function: Hook, what: str) -> Hook:
-    if accepts(function, 2, what) < 2:
+    read = reader_of(function, what) if accepts(function, 2, what) == 2 else None
+    if read is None:
         return call
-    wanted = annotation_of(function, 1, what)
-    if wanted is None or wanted is Any or wanted is object or wanted is Message:
-        return call
-    if wanted is str:
-        return lambda peer, message: call(peer, message.text())
-    if wanted is bytes:
-        return lambda peer, message: call(peer, message.bytes())
-    decode = decoder_for(wanted)
-    return lambda peer, message: call(peer, decode(message.raw))
+    return lambda peer, message: call(peer, read(message))
 
 
 def _policy(slow: str) -> SlowPolicy:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from longwave.app.hooked import BEHIND, FAILURES, GONE, Hooked
 from longwave.app.hooks import CloseDetails
 from longwave.app.message import Message
-from longwave.app.scope import Scope
+from longwave.app.scope import Scope, refuse
 from longwave.app.values import encode_value
 from longwave.contract import Address, Link
 from longwave.core.frames import check_close
@@ -27,29 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer", "Peers"]
 
-error_log = logging.getLogger("longwave.error")
 
-HOLD_BELOW = 64 * 1024
-"""Bytes buffered up to which a `send` is merged with the turn's publications; above, its status is exact."""
+class Peer(Hooked):
+    """An open WebSocket. `str(peer)` is its id.
 
-
-class Peer:
-    """An open WebSocket. `str(peer)` is its id; `context` is that of the upgrade request.
-
-    Methods may be called from any thread; from another one than the worker's they return `BUFFERED`.
+    `context` is that of the upgrade request. Methods may be called from any thread; from another one than the
+    worker's they return `BUFFERED`.
     """
 
     __slots__ = (
         "__weakref__",
         "_id",
-        "_inbox",
-        "_link",
-        "_route",
-        "_runtime",
         "_scope",
-        "_task",
         "channels",
-        "closed_with",
         "namespace",
         "protocol",
         "request",
@@ -58,18 +47,13 @@ class Peer:
     )
 
     def __init__(self, runtime: Runtime, route: Route, request: Event) -> None:
-        self._runtime = runtime
-        self._route = route
+        super().__init__(runtime, route)
         self.request = request
         self.namespace: str = request.path
         self.protocol: str | None = None
         self.user: Any = None
         self.channels: tuple[Channel, ...] = ()
-        self.closed_with: CloseDetails | None = None
         self.wire: Wire
-        self._link: Link | None = None
-        self._inbox: deque[tuple[str, tuple[Any, ...]]] | None = None
-        self._task: asyncio.Task[None] | None = None
         self._scope: Scope | None = None
 
     # What a handler uses.
@@ -96,7 +80,7 @@ class Peer:
     @property
     def peers(self) -> Peers:
         """A live view of this worker's peers in the same namespace, this one included."""
-        return Peers(self._runtime.namespaces.get(self.namespace, {}))
+        return Peers(self._runtime.namespaces, self.namespace)
 
     @property
     def remote_address(self) -> Address | None:
@@ -117,8 +101,9 @@ class Peer:
         payload, is_text = encode_value(data)
         runtime = self._runtime
         if get_ident() != runtime.thread:
-            runtime.from_thread(self._send, payload, is_text)
-            return SendStatus.BUFFERED
+            if self.closed_with is None and self._ask(self._send, payload, is_text):
+                return SendStatus.BUFFERED
+            return SendStatus.CLOSED
         return self._send(payload, is_text)
 
     def publish(self, topic: str, data: Any, *, include_self: bool = False) -> None:
@@ -135,14 +120,15 @@ class Peer:
         self._publish(topic, payload, is_text, include_self)
 
     def subscribe(self, topic: str) -> Awaitable[None]:
-        """Listen to a topic of this namespace; counts at once. Await it to know that every node delivers.
+        """Listen to a topic of this namespace; counts at once.
 
-        Raises `ValueError` for an impossible topic, `LimitError` past `limits.topics_per_peer`.
+        Await it to know that every node delivers. Raises `ValueError` for an impossible topic, `LimitError`
+        past `limits.topics_per_peer`.
         """
         runtime = self._runtime
         if get_ident() != runtime.thread:
             runtime.hub.check(topic)
-            return runtime.from_thread(self.subscribe, topic)
+            return runtime.ask_from_thread(lambda: self.subscribe(topic))
         if self._link is None or self.closed_with is not None:
             return runtime.done
         return runtime.hub.subscribe(self, topic, self.namespace) or runtime.done
@@ -151,28 +137,28 @@ class Peer:
         """Stop to listen to a topic; idempotent."""
         runtime = self._runtime
         if get_ident() != runtime.thread:
-            return runtime.from_thread(self.unsubscribe, topic)
+            self._ask(self.unsubscribe, topic)
+            return runtime.done
         runtime.hub.unsubscribe(self, topic, self.namespace)
         return runtime.done
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close in order; what was sent before still goes out. Idempotent.
+        """Close in order.
 
-        Raises `ValueError` for a code that RFC 6455 section 7.4 does not let an endpoint send, and for a
-        reason of more than 123 bytes.
+        What was sent before still goes out, what waits for a hook is dropped. Idempotent. Raises `ValueError`
+        for a code that RFC 6455 section 7.4 does not let an endpoint send, and for a reason of more than 123
+        bytes.
         """
         check_close(code, reason)
-        runtime = self._runtime
-        if get_ident() != runtime.thread:
-            runtime.from_thread(self._close, code, reason)
+        if get_ident() != self._runtime.thread:
+            self._ask(self._close, code, reason)
         else:
             self._close(code, reason)
 
     def terminate(self) -> None:
         """Cut the connection at once; the close hook sees 1006."""
-        runtime = self._runtime
-        if get_ident() != runtime.thread:
-            runtime.from_thread(self.terminate)
+        if get_ident() != self._runtime.thread:
+            self._ask(self.terminate)
         elif self._link is not None:
             self._link.abort()
 
@@ -180,9 +166,8 @@ class Peer:
         """Send a ping; raises `ValueError` for more than 125 bytes (RFC 6455 section 5.5)."""
         if len(data) > 125:
             raise ValueError(f"a ping carries at most 125 bytes, not {len(data)}")
-        runtime = self._runtime
-        if get_ident() != runtime.thread:
-            runtime.from_thread(self.ping, data)
+        if get_ident() != self._runtime.thread:
+            self._ask(self.ping, data)
         elif self._link is not None:
             self._link.ping(data)
 
@@ -191,17 +176,33 @@ class Peer:
 
         Raises `TimeoutError` after `timeout` seconds.
         """
-        if self._link is not None:
-            async with asyncio.timeout(timeout):
-                self._runtime.hub.settle(self)
-                await self._link.drained(threshold)
+        runtime = self._runtime
+        async with asyncio.timeout(timeout):
+            if get_ident() != runtime.thread:
+                await runtime.run_from_thread(self._drained(threshold), None)
+            else:
+                await self._drained(threshold)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a task that ends with the connection; an error in it goes to the `error` hook."""
+        """Run a task that ends with the connection.
+
+        An error in it goes to the `error` hook. Raises `RuntimeError` after the end of the connection.
+        """
+        if self.closed_with is not None:
+            refuse(coroutine)
+        if get_ident() != self._runtime.thread:
+            return self._runtime.call_from_thread(self.spawn, coroutine)
         return self._tasks().spawn(coroutine)
 
     def every(self, seconds: float, function: Callable[[], Awaitable[Any] | Any]) -> asyncio.Task[Any]:
-        """Call a function every `seconds`, beginning now, until the connection ends."""
+        """Call a function every `seconds`, beginning now, until the connection ends.
+
+        Raises `RuntimeError` after the end of the connection.
+        """
+        if self.closed_with is not None:
+            refuse(None)
+        if get_ident() != self._runtime.thread:
+            return self._runtime.call_from_thread(self.every, seconds, function)
         return self._tasks().every(seconds, function)
 
     def __str__(self) -> str:
@@ -218,9 +219,7 @@ class Peer:
         self.wire = link.wire
         self.request.release()
         self._runtime.namespaces.setdefault(self.namespace, {})[self] = None
-        hook = self._route.hooks.open
-        if hook is not None:
-            self._call("open", hook, self)
+        self._run("open")
 
     def received(self, data: str | bytes, is_text: bool) -> None:
         """Run the `message` hook, now or after the hooks that still run."""
@@ -232,8 +231,8 @@ class Peer:
             return
         try:
             result = hook(self, Message(self, data, is_text))
-        except Exception as error:
-            self._failed("message", error)
+        except FAILURES as error:
+            self._fail("message hook", error)
             return
         if result is not None and hasattr(result, "__await__"):
             self._go_on("message", result)
@@ -241,21 +240,28 @@ class Peer:
     def pinged(self, data: bytes) -> None:
         """Run the `ping` hook."""
         if self._route.hooks.ping is not None:
-            self._run("ping", self, data)
+            self._run("ping", data)
 
     def ponged(self, data: bytes) -> None:
         """Run the `pong` hook."""
         if self._route.hooks.pong is not None:
-            self._run("pong", self, data)
+            self._run("pong", data)
 
     def drained(self) -> None:
         """Run the `drain` hook."""
         if self._route.hooks.drain is not None:
-            self._run("drain", self)
+            self._run("drain")
 
     def closed(self, code: int, reason: str) -> None:
-        """Leave everything, end the peer's tasks, and run the `close` hook once, after those before it."""
+        """Leave everything, end the peer's tasks, and run the `close` hook, once.
+
+        The hook runs after those before it. A peer that was never opened has no end.
+        """
+        if self._link is None or self.closed_with is not None:
+            return
         details = self.closed_with = CloseDetails(code, reason)
+        self._link = GONE
+        self._holds = 0
         runtime = self._runtime
         runtime.hub.leave(self)
         peers = runtime.namespaces.get(self.namespace)
@@ -263,12 +269,13 @@ class Peer:
             peers.pop(self, None)
             if not peers:
                 del runtime.namespaces[self.namespace]
-        if self._scope is not None:
-            runtime.wait_for(self._scope.cancel())
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            runtime.wait_for(scope.cancel())
         if self._task is not None:
-            runtime.call_later(runtime.timeouts.close, self._cancel, self._task)
+            self._expire()
         if self._route.hooks.close is not None:
-            self._run("close", self, details)
+            self._run("close", details)
 
     # Called by the hub (hub.Subscriber).
 
@@ -285,7 +292,7 @@ class Peer:
         piece = self.wire.frame(payload, is_text)
         hub = self._runtime.hub
         if hub.pending:
-            if link.buffered > HOLD_BELOW:
+            if link.buffered > self._runtime.hold_below:
                 hub.settle(self)
             elif hub.hold(self, piece):
                 return SendStatus.SENT
@@ -295,149 +302,67 @@ class Peer:
         hub = self._runtime.hub
         self._runtime.publish(topic, payload, is_text, self.namespace, None if include_self else self)
         if hub.behind and self._link is not None and self.closed_with is None:
-            self._link.pause()
-            hub.when_caught_up(self._resume)
+            self._hold(BEHIND)
+            hub.when_caught_up(self._caught_up)
+
+    def _caught_up(self) -> None:
+        self._release(BEHIND)
 
     def _close(self, code: int, reason: str) -> None:
         if self._link is not None and self.closed_with is None:
             self._runtime.hub.settle(self)
             self._link.close(code, reason)
+            self._drop_waiting("task")
 
-    def _resume(self) -> None:
-        if self._link is not None and not self._full():
-            self._link.resume()
+    async def _drained(self, threshold: int) -> None:
+        if self._link is not None and self.closed_with is None:
+            self._runtime.hub.settle(self)
+            await self._link.drained(threshold)
 
-    def _full(self) -> bool:
-        return self._inbox is not None and len(self._inbox) >= self._runtime.limits.waiting_messages
+    def _ask(self, function: Callable[..., object], *arguments: Any) -> bool:
+        """Call on the loop's thread; False when there is no loop any more, and so no connection."""
+        try:
+            self._runtime.from_thread(function, *arguments)
+        except RuntimeError:
+            return False
+        return True
 
     def _tasks(self) -> Scope:
         if self._scope is None:
-            self._scope = Scope(lambda error: self._failed("task", error, close=False))
+            self._scope = Scope(self._task_failed)
         return self._scope
 
-    def _run(self, name: str, *arguments: Any) -> None:
-        """Run a hook now, or after those that still run."""
-        if self._task is not None:
-            self._wait(name, *arguments)
-            return
-        hook = getattr(self._route.hooks, name)
-        if hook is not None:
-            self._call(name, hook, *arguments)
+    def _task_failed(self, error: Exception) -> None:
+        if self._task is None:
+            self._fail("task", error, close=False)
+        else:
+            self._wait("task", error)
 
-    def _call(self, name: str, hook: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            result = hook(*arguments)
-        except Exception as error:
-            self._failed(name, error)
-            return
-        if result is not None and hasattr(result, "__await__"):
-            self._go_on(name, result)
-
-    def _wait(self, name: str, *arguments: Any) -> None:
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append((name, arguments))
-        if self._full() and self._link is not None and self.closed_with is None:
-            self._link.pause()
-
-    def _go_on(self, name: str, result: Awaitable[Any]) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._await_hooks(name, result))
-        self._runtime.wait_for((self._task,))
-        if self.closed_with is not None:
-            self._runtime.call_later(self._runtime.timeouts.close, self._cancel, self._task)
-
-    async def _await_hooks(self, name: str, result: Awaitable[Any] | None) -> None:
-        """Await a hook, then run what came meanwhile, in order, until nothing waits."""
-        current = asyncio.current_task()
-        assert current is not None
-        try:
-            while True:
-                if result is not None:
-                    await self._await_hook(name, result, current)
-                    result = None
-                if not self._inbox:
-                    break
-                name, arguments = self._inbox.popleft()
-                if self.closed_with is None and self._link is not None and not self._full():
-                    self._link.resume()
-                result = self._start(name, arguments)
-        finally:
-            self._task = None
-            self._inbox = None
-
-    async def _await_hook(self, name: str, result: Awaitable[Any], current: asyncio.Task[None]) -> None:
-        try:
-            await result
-        except asyncio.CancelledError:
-            if self.closed_with is None:
-                raise
-            # The peer went away and the hook took too long: what waits is dropped but for the close hook.
-            current.uncancel()
-            if self._inbox is not None:
-                self._inbox = deque(entry for entry in self._inbox if entry[0] == "close")
-                self._runtime.call_later(self._runtime.timeouts.close, self._cancel, current)
-        except Exception as error:
-            self._failed(name, error)
-
-    def _start(self, name: str, arguments: tuple[Any, ...]) -> Awaitable[Any] | None:
-        hook = getattr(self._route.hooks, name)
-        if hook is None:
-            return None
-        try:
-            if name == "message":
-                result = hook(self, *arguments)
-            else:
-                result = hook(*arguments)
-        except Exception as error:
-            self._failed(name, error)
-            return None
-        return result if result is not None and hasattr(result, "__await__") else None
-
-    def _cancel(self, task: asyncio.Task[None]) -> None:
-        if self._task is task:
-            task.cancel()
-
-    def _failed(self, name: str, error: Exception, *, close: bool = True) -> None:
-        """Give an error to the `error` hook; all but a `MessageError` closes this peer with 1011."""
-        hook = self._route.hooks.error
-        mistake = isinstance(error, MessageError) and name == "message"
-        if not mistake:
-            self._runtime.count_error()
-            error_log.error("%s hook of %s failed", name, self._route, exc_info=error)
-        elif hook is None:
-            self.send({"error": True, "status": 400, "message": str(error)})
-            return
-        if hook is not None and name != "error":
-            self._report(hook, error)
-        if close and not mistake and self.closed_with is None:
-            self._close(1011, "")
-
-    def _report(self, hook: Callable[..., Any], error: Exception) -> None:
-        try:
-            result = hook(self, error)
-        except Exception as second:
-            error_log.error("error hook of %s failed", self._route, exc_info=second)
-            return
-        if result is not None and hasattr(result, "__await__"):
-            self._runtime.background(result, f"error hook of {self._route}")
+    def _answer_mistake(self, error: MessageError) -> None:
+        text = str(error).encode(errors="replace").decode()
+        self.send({"error": True, "status": 400, "message": text})
 
 
 class Peers(Set[Peer]):
     """A read-only live view of peers; `len` costs nothing."""
 
-    __slots__ = ("_peers",)
+    __slots__ = ("_all", "_namespace")
 
-    def __init__(self, peers: dict[Peer, None]) -> None:
-        self._peers = peers
+    def __init__(self, namespaces: dict[str, dict[Peer, None]], namespace: str) -> None:
+        self._all = namespaces
+        self._namespace = namespace
 
     def __contains__(self, peer: object) -> bool:
-        return peer in self._peers
+        return peer in self._all.get(self._namespace, ())
 
     def __iter__(self) -> Iterator[Peer]:
-        return iter(list(self._peers))
+        return iter(list(self._all.get(self._namespace, ())))
 
     def __len__(self) -> int:
-        return len(self._peers)
+        return len(self._all.get(self._namespace, ()))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} peers in {self._namespace}>"
 
     @classmethod
     def _from_iterable(cls, it: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterable
 from typing import Any
 
 from longwave.app.headers import Headers, HeadersInit, encode_field_value, encode_fields, encode_name
@@ -13,7 +14,18 @@ from longwave.core.cookies import encode_cookie
 from longwave.errors import HTTPError
 from longwave.types import Fields
 
-__all__ = ["PassedResponse", "Response", "StagedResponse", "error_response", "redirect", "to_response"]
+__all__ = [
+    "HTML",
+    "PassedResponse",
+    "Response",
+    "StagedResponse",
+    "error_fields",
+    "error_response",
+    "redirect",
+    "to_response",
+]
+
+error_log = logging.getLogger("longwave.error")
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -22,15 +34,16 @@ BYTES = "application/octet-stream"
 
 
 class HeaderFields:
-    """Response headers that can be set, appended and taken away; what `Response` and staging share."""
+    """Response headers that can be set, appended and taken away."""
 
-    __slots__ = ("fields",)
-
-    def __init__(self, headers: HeadersInit = ()) -> None:
-        self.fields: Fields = encode_fields(headers)
+    # No slots: `Response` is an exception besides, and of two bases only one may have them.
+    fields: Fields
 
     def set_header(self, name: str, value: str) -> None:
-        """Set a header, in place of any of that name; raises `ValueError` for an illegal one."""
+        """Set a header, in place of any of that name.
+
+        Raises `ValueError` for an illegal one.
+        """
         key, encoded = encode_name(name), encode_field_value(name, value)
         self.fields = [field for field in self.fields if field[0] != key]
         self.fields.append((key, encoded))
@@ -59,35 +72,36 @@ class HeaderFields:
         return Headers(self.fields)
 
 
-class Response(HeaderFields):
-    """A response: `str` is text, bytes are bytes, an async iterator of bytes or str is streamed.
+class Response(HeaderFields, Exception):
+    """A response: text, bytes, or an async iterator of either, which is streamed.
 
-    Raises `ValueError` for a status outside 200 to 599 and for a header that could not be sent.
+    Return it, or raise it. Making it raises `ValueError` for a status outside 200 to 599 and for a header
+    that could not be sent.
     """
 
-    __slots__ = ("body", "status")
+    __slots__ = ("body", "fields", "status")
 
     def __init__(
         self,
-        body: str | bytes | AsyncIterator[str | bytes] | None = None,
+        body: str | bytes | AsyncIterable[str | bytes] | None = None,
         status: int = 200,
         headers: HeadersInit = (),
         *,
         content_type: str | None = None,
     ) -> None:
-        super().__init__(headers)
-        if not isinstance(status, int) or not 200 <= status <= 599:
-            raise ValueError(f"a response has a status from 200 to 599, not {status!r}")
-        self.status: int = int(status)
+        # What an exception would keep of its arguments.
+        self.args = ()
+        self.fields = encode_fields(headers)
+        self.status: int = _checked_status(status)
         if isinstance(body, str):
             content_type = content_type or TEXT
             body = body.encode()
-        elif body is not None and not isinstance(body, bytes) and not hasattr(body, "__anext__"):
+        elif body is not None and not isinstance(body, bytes) and not hasattr(body, "__aiter__"):
             raise TypeError(
                 f"the body of a Response is str, bytes or an async iterator, not {type(body).__name__}: "
                 "use Response.json(...) for JSON"
             )
-        self.body: bytes | AsyncIterator[str | bytes] = b"" if body is None else body
+        self.body: bytes | AsyncIterable[str | bytes] = b"" if body is None else body
         if content_type is None and body is not None:
             content_type = BYTES
         if content_type is not None and not any(name == b"content-type" for name, _ in self.fields):
@@ -103,35 +117,53 @@ class Response(HeaderFields):
         """Return a response that is JSON; raises `TypeError` for what JSON cannot hold."""
         return cls(encode_json(value), status, headers, content_type=JSON)
 
+    def copy(self) -> Response:
+        """Return a response whose headers can be set without those of this one."""
+        return _response(self.body, self.status, self.fields.copy())
+
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
 
+    __str__ = __repr__
+
 
 class StagedResponse(HeaderFields):
-    """What a handler settles of its response before it returns a plain value: status and headers."""
+    """What is settled of a response before its value is: status and headers."""
 
-    __slots__ = ("status",)
+    __slots__ = ("_status", "fields")
 
     def __init__(self) -> None:
-        super().__init__()
-        self.status: int | None = None
+        self.fields = []
+        self._status: int | None = None
 
-    def apply(self, response: Response) -> Response:
-        """Return the response with what was staged; an own header of the response wins.
+    @property
+    def status(self) -> int | None:
+        """The status, or None for the usual one.
 
-        `set-cookie` is added to, never replaced.
+        Setting it raises `ValueError` outside 200 to 599.
         """
-        own = {name for name, _ in response.fields if name != b"set-cookie"}
-        staged = [field for field in self.fields if field[0] not in own]
-        if staged:
-            response.fields = response.fields + staged
-        return response
+        return self._status
+
+    @status.setter
+    def status(self, status: int | None) -> None:
+        self._status = None if status is None else _checked_status(status)
+
+    def merge(self, fields: Fields) -> Fields:
+        """Return the fields of a response with those that were staged.
+
+        An own field of a name wins. `set-cookie` is added to, never replaced.
+        """
+        own = {name for name, _ in fields if name != b"set-cookie"}
+        return fields + [field for field in self.fields if field[0] not in own]
 
 
 class PassedResponse(HeaderFields):
-    """What `next()` gives a middleware for an upgrade, a stream or a file: its headers can still be set."""
+    """What `next()` gives a middleware for an upgrade, a stream or a file.
 
-    __slots__ = ("_reply", "status")
+    Its headers can still be set.
+    """
+
+    __slots__ = ("_reply", "fields", "status")
 
     def __init__(self, reply: Reply) -> None:
         self.fields = list(reply.headers)
@@ -145,44 +177,77 @@ class PassedResponse(HeaderFields):
 
 
 def redirect(location: str, status: int = 302) -> Response:
-    """Return a redirect; raises `ValueError` for a location with control characters or a wrong status."""
+    """Return a redirect.
+
+    Raises `ValueError` for a location with control characters or a wrong status.
+    """
     if status not in (301, 302, 303, 307, 308):
         raise ValueError(f"a redirect has status 301, 302, 303, 307 or 308, not {status}")
+    headers = encode_fields({"location": location})
     target = html.escape(location)
     page = f'<!doctype html><meta http-equiv="refresh" content="0; url={target}"><a href="{target}">Moved</a>'
-    return Response.html(page, status, {"location": location})
+    response = Response.html(page, status)
+    response.fields += headers
+    return response
 
 
 def to_response(value: Any, status: int | None = None) -> Response:
-    """Return the response of a value that a handler returned; raises `TypeError` for none it could be."""
+    """Return the response of a value that a handler returned.
+
+    Raises `TypeError` for none it could be.
+    """
     kind = value.__class__
     if kind is dict:
-        return _response(encode_json(value), status or 200, JSON_FIELD)
+        return _response(encode_json(value), status or 200, [JSON_FIELD])
     if kind is str:
-        return _response(value.encode(), status or 200, TEXT_FIELD)
+        return _response(value.encode(), status or 200, [TEXT_FIELD])
     if value is None:
-        return _response(b"", status or 204, None)
+        return _response(b"", status or 204, [])
     if isinstance(value, Response):
         return value
     if isinstance(value, str):
-        return _response(str.encode(value), status or 200, TEXT_FIELD)
+        return _response(str.encode(value), status or 200, [TEXT_FIELD])
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return _response(bytes(value), status or 200, BYTES_FIELD)
-    return _response(encode_json(value), status or 200, JSON_FIELD)
+        return _response(bytes(value), status or 200, [BYTES_FIELD])
+    return _response(encode_json(value), status or 200, [JSON_FIELD])
 
 
 def error_response(error: HTTPError, *, unhandled: bool = False) -> Response:
-    """Return the one JSON shape of an error: `error status message data? unhandled?`."""
-    document: dict[str, Any] = {"error": True, "status": error.status, "message": error.message}
+    """Return the one JSON shape of an error: `error status message data? unhandled?`.
+
+    Never raises: data or headers that cannot be sent are left out, and logged.
+    """
+    message = error.message if isinstance(error.message, str) else repr(error.message)
+    document: dict[str, Any] = {
+        "error": True,
+        "status": error.status,
+        "message": message.encode(errors="replace").decode(),
+    }
     if error.data is not None:
         document["data"] = error.data
     if unhandled:
         document["unhandled"] = True
     try:
-        return Response.json(document, error.status, error.headers)
-    except (TypeError, ValueError):
+        body = encode_json(document)
+    except Exception as second:
+        error_log.error("the data of %r cannot be sent: %s", error, second)
         del document["data"]
-        return Response.json(document, error.status)
+        body = encode_json(document)
+    return _response(body, error.status, [*error_fields(error), JSON_FIELD])
+
+
+def error_fields(error: HTTPError) -> Fields:
+    """Return the headers of an error.
+
+    Those that cannot be sent are left out, and logged.
+    """
+    fields: Fields = []
+    for name, value in error.headers.items():
+        try:
+            fields += encode_fields({name: value})
+        except (TypeError, ValueError) as second:
+            error_log.error("a header of %r cannot be sent: %s", error, second)
+    return [field for field in fields if field[0] != b"content-type"]
 
 
 JSON_FIELD = (b"content-type", JSON.encode())
@@ -190,9 +255,15 @@ TEXT_FIELD = (b"content-type", TEXT.encode())
 BYTES_FIELD = (b"content-type", BYTES.encode())
 
 
-def _response(body: bytes, status: int, content_type: tuple[bytes, bytes] | None) -> Response:
+def _response(body: bytes | AsyncIterable[str | bytes], status: int, fields: Fields) -> Response:
     response = Response.__new__(Response)
     response.status = status
-    response.fields = [] if content_type is None else [content_type]
+    response.fields = fields
     response.body = body
     return response
+
+
+def _checked_status(status: Any) -> int:
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
+        raise ValueError(f"a response has a status from 200 to 599, not {status!r}")
+    return int(status)

@@ -36,16 +36,20 @@ class Mount(Protocol):
 
 
 class Route:
-    """What is served at a path. `hooks` is read at each message, so that a reload reaches open sockets."""
+    """What is served at a path.
 
-    __slots__ = ("endpoints", "handler", "hooks", "mount", "pattern", "source", "upgrade_with")
+    `hooks` is read at each message, so that a reload reaches open sockets.
+    """
+
+    __slots__ = ("endpoints", "handler", "hooks", "mount", "own_hooks", "pattern", "source", "upgrade_with")
 
     def __init__(self, pattern: str, source: str) -> None:
         self.pattern = pattern
         self.source = source
         self.endpoints: dict[str | None, Endpoint] = {}
         self.handler: WebSocketHandler | None = None
-        self.hooks = Hooks()
+        self.own_hooks = self.hooks = Hooks()
+        """`hooks` are the route's own behind those of the whole app."""
         self.mount: Mount | None = None
         self.upgrade_with: Endpoint | None = None
         """Answers upgrades in place of a WebSocket handler: a mount, or the error of a broken file."""
@@ -59,7 +63,10 @@ class Route:
         self.endpoints[method] = handler.compile(watch=watch)
 
     def add_mount(self, mount: Mount) -> None:
-        """Serve everything below the path with another application; the pattern ends in a catch-all."""
+        """Serve everything below the path with another application.
+
+        The pattern ends in a catch-all.
+        """
         prefix, _, rest = self.pattern.rpartition("/")
         if not rest.startswith("[...") or "[" in prefix:
             raise RouteError(f"{self}: a mounted application wants a path like /admin/[...path]")
@@ -78,15 +85,16 @@ class Route:
     def add_websocket(self, handler: WebSocketHandler, watch: bool) -> None:
         """Serve WebSockets."""
         self.handler = handler
-        self.hooks = compile_hooks(handler, watch=watch)
+        self.own_hooks = self.hooks = compile_hooks(handler, watch=watch)
 
 
 def route_of_module(
     module: ModuleType, pattern: str, method: str | None, source: str, *, watch: bool = False
 ) -> Route:
-    """Return the route that a module offers: `handler`, functions named after methods, `websocket`.
+    """Return the route that a module offers.
 
-    Raises `RouteError` that names the file and says what was found.
+    By `handler`, functions named after methods, `websocket`. Raises `RouteError` that names the file and says
+    what was found.
     """
     route = Route(pattern, source)
     try:
@@ -107,7 +115,10 @@ def route_of_module(
 def route_of_value(
     value: Any, pattern: str, method: str | None, source: str, *, watch: bool = False
 ) -> Route:
-    """Return the route of one value of the explicit table; raises `RouteError` for what cannot be one."""
+    """Return the route of one value of the explicit table.
+
+    Raises `RouteError` for what cannot be one.
+    """
     route = Route(pattern, source)
     try:
         _place(route, value, method, watch)

@@ -7,40 +7,47 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-__all__ = ["Scope"]
+__all__ = ["Scope", "refuse"]
 
 
 class Scope:
-    """The tasks of one peer or stream; an error in one goes to `on_error(error)` and ends that task alone."""
+    """The tasks of one peer or stream.
 
-    __slots__ = ("_on_error", "_tasks", "closed")
+    An error in one goes to `on_error(error)` and ends that task alone.
+    """
+
+    __slots__ = ("_on_error", "_tasks")
 
     def __init__(self, on_error: Callable[[Exception], None]) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._on_error = on_error
-        self.closed = False
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine as a task of the connection and return it; raises `RuntimeError` after its end."""
-        if self.closed:
-            coroutine.close()
-            raise RuntimeError("the connection is closed: nothing can be started on it any more")
+        """Run a coroutine as a task of the connection and return it.
+
+        `TypeError` for anything else.
+        """
+        if not asyncio.iscoroutine(coroutine):
+            raise TypeError(f"spawn() wants a coroutine, as an async function returns it, not {coroutine!r}")
         task = asyncio.get_running_loop().create_task(self._guard(coroutine))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.adopt(task)
         # A task that is cancelled before its first step would leave its coroutine never awaited.
         task.add_done_callback(lambda _: coroutine.close())
         return task
 
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Let a task that runs already end with the connection."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def every(self, seconds: float, function: Callable[[], Awaitable[Any] | Any]) -> asyncio.Task[Any]:
-        """Call a function now and then every `seconds`, sync or async, until the connection ends."""
+        """Call a function now and then every `seconds`, until the connection ends."""
         if not seconds > 0:
             raise ValueError(f"every() wants more than 0 seconds, not {seconds!r}")
         return self.spawn(_repeat(seconds, function))
 
     def cancel(self) -> list[asyncio.Task[Any]]:
-        """Cancel every task but the current one, refuse new ones, and return those to be awaited."""
-        self.closed = True
+        """Cancel every task but the current one, and return those to be awaited."""
         current = _current_task()
         tasks = [task for task in self._tasks if task is not current]
         for task in tasks:
@@ -53,6 +60,16 @@ class Scope:
         except Exception as error:
             self._on_error(error)
             return None
+
+
+def refuse(coroutine: Coroutine[Any, Any, Any] | None) -> None:
+    """Raise `RuntimeError`: the connection has ended.
+
+    Nothing would ever end what is started on it.
+    """
+    if asyncio.iscoroutine(coroutine):
+        coroutine.close()
+    raise RuntimeError("the connection is closed: nothing can be started on it any more")
 
 
 async def _repeat(seconds: float, function: Callable[[], Awaitable[Any] | Any]) -> None:

@@ -23,7 +23,7 @@ __all__ = ["accept_upgrade"]
 
 
 def accept_upgrade(app: App, event: Event, route: Route) -> Any:
-    """Return the upgrade of a request, the response of a refusal, or an awaitable of either.
+    """Return the upgrade of a request, a refusal, or an awaitable of either.
 
     Raises `HTTPError`: 426 where WebSockets are off, 403 for a foreign origin, what the hook raises.
     """
@@ -58,6 +58,8 @@ async def _accept_later(peer: Peer, route: Route, offered: list[str], result: Aw
 def _accept(peer: Peer, route: Route, offered: list[str], result: Any) -> UpgradeReply | Response:
     if isinstance(result, Response):
         return result
+    if isinstance(result, Exception):
+        raise result
     if result is None:
         result = UpgradeResult()
     if not isinstance(result, UpgradeResult):
@@ -78,6 +80,4 @@ def _accept(peer: Peer, route: Route, offered: list[str], result: Any) -> Upgrad
     peer.namespace = result.namespace or hooks.namespace or event.path
     peer.protocol = protocol
     peer.user = result.user
-    staged = event.staged
-    fields = encode_fields(result.headers)
-    return UpgradeReply(peer, fields if staged is None else [*staged.fields, *fields], protocol, hooks.policy)
+    return UpgradeReply(peer, encode_fields(result.headers), protocol, hooks.policy)

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 
 from longwave.errors import MessageError
 
-__all__ = ["decode_json", "decoder_for", "encode_json", "encode_value"]
+__all__ = ["decode_json", "decoder_for", "encode_json", "encode_value", "make_decoder"]
 
 
 def encode_value(data: Any) -> tuple[bytes, bool]:
@@ -43,28 +44,35 @@ def decode_json(data: str | bytes, type: Any = None) -> Any:
     try:
         return decoder_for(Any if type is None else type)(data)
     except TypeError:  # not hashable: a type form that cannot be kept
-        return _make_decoder(type)(data)
+        return make_decoder(type)(data)
 
 
-@lru_cache(maxsize=1024)
-def decoder_for(type: Any) -> Callable[[str | bytes], Any]:
-    """Return a function that decodes JSON into a type: builtin, Struct, dataclass, TypedDict or model."""
-    return _make_decoder(type)
+def make_decoder(type: Any) -> Callable[[str | bytes], Any]:
+    """Return a function that decodes JSON into a type.
 
-
-def _make_decoder(type: Any) -> Callable[[str | bytes], Any]:
+    Builtins, Structs, dataclasses, TypedDicts, pydantic models, and what is made of them. Raises `TypeError`
+    for a type that JSON cannot be decoded into.
+    """
     validate = getattr(type, "model_validate_json", None)
     if validate is not None:
         return _pydantic_decoder(validate)
-    decode = msgspec.json.Decoder(type).decode
+    if isinstance(msgspec.inspect.type_info(type), msgspec.inspect.CustomType):
+        raise TypeError(f"JSON cannot be decoded into {type!r}")
+    decode = msgspec.json.Decoder(type, dec_hook=_from_builtin).decode
 
     def decode_checked(data: str | bytes) -> Any:
         try:
             return decode(data)
+        except RecursionError as error:
+            raise MessageError("the document is nested too deep") from error
         except (msgspec.DecodeError, UnicodeError) as error:
             raise MessageError(str(error)) from error
 
     return decode_checked
+
+
+decoder_for = lru_cache(maxsize=1024)(make_decoder)
+"""As `make_decoder`, but kept; `App.set_routes` clears it, for it keeps the types of old code alive."""
 
 
 def _pydantic_decoder(validate: Callable[[str | bytes], Any]) -> Callable[[str | bytes], Any]:
@@ -86,6 +94,17 @@ def _pydantic_text(error: ValueError) -> str:
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in item["loc"])
         parts.append(f"{item['msg']} - at `${path}`")
     return "; ".join(parts)
+
+
+def _from_builtin(type: Any, value: Any) -> Any:
+    """Decode a pydantic model that stands inside of another type."""
+    validate = getattr(type, "model_validate", None)
+    if validate is None:
+        raise NotImplementedError(f"JSON cannot be decoded into {type!r}")
+    try:
+        return validate(value)
+    except ValueError as error:
+        raise ValueError(_pydantic_text(error)) from error
 
 
 def _encode_other(data: Any) -> tuple[bytes, bool]:

@@ -16,7 +16,10 @@ __all__ = ["Claim"]
 
 
 class Claim:
-    """A claim on a project folder; the first process that makes it holds it until it ends or lets go."""
+    """A claim on a project folder.
+
+    The first process that makes it holds it until it ends or lets go.
+    """
 
     def __init__(self, root: Path) -> None:
         user = os.getuid() if hasattr(os, "getuid") else 0

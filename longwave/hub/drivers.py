@@ -34,7 +34,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a history holds after a position; `whole` is False when something before it is gone."""
+    """What a history holds after a position.
+
+    `whole` is False when something before it is gone.
+    """
 
     entries: Sequence[Envelope]
     position: Position
@@ -43,7 +46,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One that is present in a topic: its id, what the application says of it, since when (epoch seconds)."""
+    """One that is present in a topic.
+
+    Its id, what the application says of it, since when (epoch seconds).
+    """
 
     id: str
     info: Mapping[str, Any]
@@ -56,10 +62,16 @@ OnError: TypeAlias = Callable[[BaseException, str], None]
 
 
 class Backplane(Protocol):
-    """Carries publications to the other hubs. At most once, in order per publisher and topic."""
+    """Carries publications to the other hubs.
+
+    At most once, in order per publisher and topic.
+    """
 
     async def start(self, deliver: Deliver) -> None:
-        """Connect; call `deliver` on the loop's thread for each envelope of another node."""
+        """Connect; call `deliver` on the loop's thread for each envelope of another node.
+
+        A start that raises leaves nothing open: `close` is not called after it.
+        """
 
     def publish(self, envelope: Envelope) -> None:
         """Pass an envelope on without waiting; an exception goes to the hub's `on_error`."""
@@ -68,7 +80,10 @@ class Backplane(Protocol):
         """Disconnect; nothing is delivered afterwards."""
 
     def watch(self, topic: str) -> Awaitable[None]:
-        """Start to receive a topic; the awaitable is done when every node delivers here."""
+        """Start to receive a topic; the awaitable is done when every node delivers here.
+
+        Called for every subscriber of a topic, so it is idempotent. Nobody has to await what it returns.
+        """
 
     def unwatch(self, topic: str) -> None:
         """Stop to receive a topic."""

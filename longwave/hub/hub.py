@@ -8,14 +8,15 @@ Membership is that of the moment of `publish`: whatever changes it on a topic of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from types import NoneType
+from typing import Any, TypeAlias
 
 from longwave.errors import LimitError
 from longwave.hub.drivers import Backplane, Envelope, OnError
 from longwave.hub.outgoing import Channel, Log, Outgoing, Subscriber
 from longwave.limits import Limits
-from longwave.types import Piece
+from longwave.types import Piece, Wire
 
 __all__ = ["Hub"]
 
@@ -25,10 +26,15 @@ SLICE = 1000
 """Receivers that are written to in one turn: about 10 ms at 10 us a write."""
 BATCHES = 4
 """Batches that may wait to be written before publishers are asked to slow down."""
+MOST_BATCHES = 16
+"""Batches that may wait at all; past it the oldest is written within the turn."""
+
+Plan: TypeAlias = dict[Subscriber, tuple[Piece, int]]
+"""What each receiver of a log gets, and how many entries of the log that is."""
 
 
 class Hub:
-    """Hands each publication to each subscriber of its topic, once, in the order of the program.
+    """Hands each publication to each subscriber of its topic, once and in order.
 
     `schedule(callback)` runs a callback at the next turn of the loop. `on_error(error, stage)` hears of
     what went wrong in a driver ("publish", "subscribe") or in a subscriber ("delivery").
@@ -50,11 +56,13 @@ class Hub:
         self._node = node
         self._topics: dict[str, dict[str | None, Channel]] = {}
         self._log = Log()
-        self._batches: deque[dict[Subscriber, Piece]] = deque()
-        self._waiting: list[Callable[[], None]] = []
+        self._batches: deque[Plan] = deque()
+        self._unfinished: list[Callable[[], None]] = []
+        self._waiting: dict[Callable[[], None], None] = {}
         self.pending = False
         """Whether anything published is not yet written to all its receivers."""
-        self.published = self.deliveries = self.failures = self.ignored = self.flushes = self.sliced = 0
+        self.published = self.deliveries = self.failures = self.ignored = self.malformed = 0
+        self.flushes = self.sliced = 0
 
     # Called by peers, streams and the application.
 
@@ -70,22 +78,20 @@ class Hub:
         channels = self._topics.get(topic)
         channel = channels.get(namespace) if channels is not None else None
         if channel is not None and subscriber in channel.subscribers:
-            return None
+            return self._watch(topic)
         if len(subscriber.channels) >= self._limits.topics_per_peer:
             raise LimitError(
                 f"a subscriber may listen to {self._limits.topics_per_peer} topics (limits.topics_per_peer)"
             )
-        watched: Awaitable[None] | None = None
         if channels is None:
             channels = self._topics[topic] = {}
-            watched = self._watch(topic)
         if channel is None:
             channel = channels[namespace] = Channel(topic, namespace)
         elif channel in self._log.touched:
             self._settle()
         channel.subscribers[subscriber] = None
         subscriber.channels = (*subscriber.channels, channel)
-        return watched
+        return self._watch(topic)
 
     def unsubscribe(self, subscriber: Subscriber, topic: str, namespace: str | None = None) -> None:
         """Take a subscriber out of a topic; what was published before still reaches it."""
@@ -114,7 +120,10 @@ class Hub:
         namespace: str | None = None,
         exclude: Subscriber | None = None,
     ) -> None:
-        """Publish to the subscribers of a topic in one namespace, or (None) in all, and to other nodes."""
+        """Publish to the subscribers of a topic, here and on other nodes.
+
+        In one namespace, or (None) in all.
+        """
         self.check(topic)
         self.published += 1
         self._append(Outgoing(topic, payload, is_text), namespace, exclude)
@@ -125,9 +134,15 @@ class Hub:
                 self._on_error(error, "publish")
 
     def received(self, envelope: Envelope) -> None:
-        """Deliver what another node published; called by the backplane."""
+        """Deliver what another node published; called by the backplane.
+
+        An echo of this node's own and what is malformed are counted and left out.
+        """
         if envelope.node == self._node:
             self.ignored += 1
+            return
+        if not _is_sound(envelope):
+            self.malformed += 1
             return
         outgoing = Outgoing(envelope.topic, envelope.payload, envelope.is_text, envelope.position)
         self._append(outgoing, envelope.namespace, None)
@@ -137,7 +152,7 @@ class Hub:
 
         False says that nothing is pending for it: write the piece at once.
         """
-        if self._batches:
+        if self._batches or self._unfinished:
             self._catch_up(subscriber)
         log = self._log
         if not log.entries or not log.touches(subscriber):
@@ -152,7 +167,7 @@ class Hub:
         """Write everything that is pending for a subscriber now, as before a close."""
         if self._log.entries and self._log.touches(subscriber):
             self._settle()
-        if self._batches:
+        if self._batches or self._unfinished:
             self._catch_up(subscriber)
 
     @property
@@ -161,8 +176,14 @@ class Hub:
         return len(self._batches) >= BATCHES
 
     def when_caught_up(self, callback: Callable[[], None]) -> None:
-        """Call back once, when everything settled so far has been written."""
-        self._waiting.append(callback)
+        """Call back once, when everything settled so far has been written.
+
+        In a later turn of the loop.
+        """
+        if self._batches:
+            self._waiting[callback] = None
+        else:
+            self._schedule(callback)
 
     def check(self, topic: str) -> None:
         """Raise `TypeError` or `ValueError` for what cannot be a topic."""
@@ -195,6 +216,7 @@ class Hub:
             "deliveries": self.deliveries,
             "delivery_failures": self.failures,
             "envelopes_ignored": self.ignored,
+            "envelopes_malformed": self.malformed,
             "flushes": self.flushes,
             "sliced": self.sliced,
             "waiting_batches": len(self._batches),
@@ -206,7 +228,8 @@ class Hub:
             return
         if self._log.entries:
             self._settle()
-        self.pending = bool(self._batches)
+        # A delivery may have published: then the log is that of another flush.
+        self.pending = bool(self._batches or self._log.entries)
 
     # Below: how it is done.
 
@@ -216,8 +239,8 @@ class Hub:
             return
         log = self._log
         if not log.entries:
-            self.pending = True
             self._schedule(self.flush)
+            self.pending = True
         index = len(log.entries)
         touched = log.touched
         for channel in channels:
@@ -248,15 +271,16 @@ class Hub:
         """Turn the log into writes: at once for few receivers, sliced over turns for many."""
         log, self._log = self._log, Log()
         self.flushes += 1
+        self._finish()
         if len(log.touched) == 1:
             ((channel, _),) = log.touched.items()
             receivers = dict(channel.subscribers)
             if not self._batches and len(receivers) <= SLICE:
                 self._write_one_channel(log, receivers)
                 return
-            plan = self._plan_one_channel(log, receivers)
+            plan = self._plan(log, dict.fromkeys(receivers, (channel,)))
         else:
-            plan = self._plan_channels(log)
+            plan = self._plan(log, log.listeners())
         if not self._batches and len(plan) <= SLICE:
             self._write(plan.items())
             return
@@ -264,78 +288,99 @@ class Hub:
             self._schedule(self._write_slice)
         self._batches.append(plan)
         self.pending = True
+        if len(self._batches) > MOST_BATCHES:
+            # Somebody publishes without a pause, and nobody can make them wait: the loop has to.
+            self._write(self._batches.popleft().items())
 
     def _write_one_channel(self, log: Log, receivers: dict[Subscriber, None]) -> None:
+        size = len(log.entries)
+        plan: Plan = {}
         for subscriber, marks in log.marks.items():
             receivers.pop(subscriber, None)
-            piece = log.private_piece(subscriber.wire, None, marks)
-            if piece is not None:
-                self._write(((subscriber, piece),))
+            try:
+                found = log.private_piece(subscriber.wire, range(size), marks)
+            except Exception as error:
+                self._failed(error)
+                continue
+            if found is not None:
+                plan[subscriber] = found
+        self.deliveries += len(receivers) * size
         remaining = iter(receivers)
+        self._unfinished.append(lambda: self._write_all(log, remaining, size))
+        try:
+            if plan:
+                self._write(plan.items())
+            self._write_all(log, remaining, size)
+        finally:
+            self._unfinished.pop()
+
+    def _write_all(self, log: Log, remaining: Iterator[Subscriber], size: int) -> None:
+        """Deliver the whole log to each; a subscriber that fails does not stop the rest."""
+        pieces: dict[Wire, Piece] = {}
         wire, piece = None, None
         while True:
             try:
                 for subscriber in remaining:
                     if subscriber.wire is not wire:
-                        wire = subscriber.wire
-                        piece = log.piece_for(wire, None)
+                        new = subscriber.wire
+                        if new not in pieces:
+                            pieces[new] = log.piece_for(new)
+                            self._report(log)
+                        wire, piece = new, pieces[new]
                     subscriber.deliver(piece)
-                break
+                return
             except Exception as error:
+                self.deliveries -= size
                 self._failed(error)
-        self.deliveries += len(receivers) * len(log.entries)
 
-    def _plan_one_channel(self, log: Log, receivers: dict[Subscriber, None]) -> dict[Subscriber, Piece]:
-        plan: dict[Subscriber, Piece] = {}
-        marks = log.marks
-        pieces: dict[Any, Piece] = {}
-        for subscriber in receivers:
-            wire = subscriber.wire
-            if subscriber in marks:
-                piece = log.private_piece(wire, None, marks[subscriber])
-                if piece is not None:
-                    plan[subscriber] = piece
-                continue
-            if wire not in pieces:
-                pieces[wire] = log.piece_for(wire, None)
-            plan[subscriber] = pieces[wire]
-        return plan
-
-    def _plan_channels(self, log: Log) -> dict[Subscriber, Piece]:
-        listens: dict[Subscriber, tuple[Channel, ...]] = {}
-        for channel in log.touched:
-            alone = (channel,)
-            for subscriber in channel.subscribers:
-                known = listens.get(subscriber)
-                listens[subscriber] = alone if known is None else (*known, channel)
-        plan: dict[Subscriber, Piece] = {}
-        pieces: dict[Any, Piece] = {}
-        for subscriber, channels in listens.items():
-            marks = log.marks.get(subscriber)
-            if marks is not None:
-                piece = log.private_piece(subscriber.wire, _indices(log, channels), marks)
-                if piece is not None:
-                    plan[subscriber] = piece
-                continue
-            key = (subscriber.wire, channels)
-            if key not in pieces:
-                pieces[key] = log.piece_for(subscriber.wire, _indices(log, channels))
-            plan[subscriber] = pieces[key]
-        return plan
-
-    def _write(self, plan: Iterable[tuple[Subscriber, Piece]]) -> None:
-        """Deliver each piece; a subscriber that fails does not stop the rest."""
-        remaining = iter(list(plan))
-        count = 0
+    def _plan(self, log: Log, listens: dict[Subscriber, tuple[Channel, ...]]) -> Plan:
+        """Return what each of these gets of the log: its piece, and how many entries that is."""
+        plan: Plan = {}
+        shared: dict[Any, tuple[Piece, int]] = {}
+        remaining = iter(listens.items())
         while True:
             try:
-                for subscriber, piece in remaining:
-                    count += 1
-                    subscriber.deliver(piece)
+                for subscriber, channels in remaining:
+                    marks = log.marks.get(subscriber)
+                    if marks is not None:
+                        found = log.private_piece(subscriber.wire, log.indices(channels), marks)
+                        if found is not None:
+                            plan[subscriber] = found
+                        continue
+                    key = (subscriber.wire, channels)
+                    if key not in shared:
+                        indices = log.indices(channels)
+                        shared[key] = log.piece_for(subscriber.wire, indices), len(indices)
+                    plan[subscriber] = shared[key]
                 break
             except Exception as error:
                 self._failed(error)
-        self.deliveries += count
+        self._report(log)
+        return plan
+
+    def _write(self, plan: Iterable[tuple[Subscriber, tuple[Piece, int]]]) -> None:
+        """Deliver each piece; a subscriber that fails does not stop the rest."""
+        remaining = iter(list(plan))
+        self._unfinished.append(lambda: self._write_each(remaining))
+        try:
+            self._write_each(remaining)
+        finally:
+            self._unfinished.pop()
+
+    def _write_each(self, remaining: Iterator[tuple[Subscriber, tuple[Piece, int]]]) -> None:
+        while True:
+            try:
+                for subscriber, (piece, size) in remaining:
+                    subscriber.deliver(piece)
+                    self.deliveries += size
+                return
+            except Exception as error:
+                self._failed(error)
+
+    def _finish(self) -> None:
+        """Finish what is being written, where a `deliver` came back to the hub: order is kept for all."""
+        for go_on in self._unfinished[::-1]:
+            go_on()
 
     def _write_slice(self) -> None:
         room = SLICE
@@ -350,16 +395,20 @@ class Hub:
         if self._batches:
             self._schedule(self._write_slice)
             return
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, {}
         for callback in waiting:
-            callback()
+            try:
+                callback()
+            except Exception as error:
+                self._failed(error)
         self.flush()
 
     def _catch_up(self, subscriber: Subscriber) -> None:
+        self._finish()
         for batch in self._batches:
-            piece = batch.pop(subscriber, None)
-            if piece is not None:
-                self._write(((subscriber, piece),))
+            found = batch.pop(subscriber, None)
+            if found is not None:
+                self._write(((subscriber, found),))
 
     def _remove(self, subscriber: Subscriber, channel: Channel) -> None:
         channel.subscribers.pop(subscriber, None)
@@ -385,8 +434,26 @@ class Hub:
         self.failures += 1
         self._on_error(error, "delivery")
 
+    def _report(self, log: Log) -> None:
+        """Tell of publications that a wire could not encode: they are lost for its receivers alone."""
+        while log.errors:
+            self._failed(log.errors.pop())
 
-def _indices(log: Log, channels: tuple[Channel, ...]) -> list[int]:
-    if len(channels) == 1:
-        return log.touched[channels[0]]
-    return sorted({index for channel in channels for index in log.touched[channel]})
+
+def _is_sound(envelope: Any) -> bool:
+    """Whether an envelope holds what its fields say: a broker passes on what anybody sends."""
+    payload = envelope.payload
+    if not (
+        isinstance(envelope.topic, str)
+        and isinstance(payload, bytes)
+        and isinstance(envelope.namespace, (str, NoneType))
+        and isinstance(envelope.position, (str, NoneType))
+    ):
+        return False
+    if envelope.is_text and not payload.isascii():
+        try:
+            # Browsers fail the whole connection upon a text that is not UTF-8 (RFC 6455 section 8.1).
+            payload.decode()
+        except UnicodeDecodeError:
+            return False
+    return True

@@ -33,6 +33,8 @@ BATCHES = 50
 """Parts in which WebSockets and streams are ended, so that not all of them come back at once."""
 PAUSE = (0.005, 0.035)
 """Seconds between two of them, at random."""
+AFTER_CUT = 1.0
+"""Seconds that the application's own end gets after it was cancelled."""
 FOR_HOOKS = 0.2
 """Part of `timeouts.shutdown` that is kept for the application's own end."""
 
@@ -178,12 +180,11 @@ class Server:
             if late:
                 worker.passed("timeouts.shutdown")
                 self._hooks.cancel()
-            try:
-                await self._hooks
-            except asyncio.CancelledError:
+                _, late = await asyncio.wait(late, timeout=AFTER_CUT)
+            if late or self._hooks.cancelled():
                 ERRORS.warning("the application was cut before its shutdown was complete")
-            except Exception:
-                ERRORS.exception("the application's shutdown failed")
+            elif (error := self._hooks.exception()) is not None:
+                ERRORS.error("the application's shutdown failed", exc_info=error)
         finally:
             worker.stop()
             ended.set()

@@ -160,6 +160,8 @@ def test_methods_head_options_and_405() -> None:
         reply = await full(app, "/x", method="OPTIONS")
         assert reply.status == 204 and header(reply, "allow") == "GET, HEAD, POST, OPTIONS"
         assert (await full(app, "/any", method="PURGE")).body == b"PURGE"
+        reply = await full(app, "*", method="OPTIONS")
+        assert reply.status == 204 and "POST" in header(reply, "allow")
 
     routes = {
         "GET /x": lambda event: "got",

@@ -179,6 +179,7 @@ def test_paused_pushes_are_bounded() -> None:
         stream, _, _ = await open_stream(app)
         stream.pause()
         await stream.push("x" * 40)
+        await stream.push("one more is always taken")
         waiting = asyncio.ensure_future(stream.push("y" * 40))
         await turn(3)
         assert not waiting.done()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -40,6 +41,15 @@ async def asked(
     return client, *await client.response()
 
 
+async def noted(connect: Connect, what: str) -> bool:
+    """Return whether the project noted something."""
+    client = await connect()
+    client.get("/stats", "Connection: close")
+    _, _, body = await client.response()
+    client.close()
+    return what in json.loads(body)["noted"]
+
+
 def failing_hook(way: str) -> Case:
     async def case(connect: Connect, hook: str, number: str) -> None:
         client = await connect(receive=16_384 if hook == "drain" else None)
@@ -55,7 +65,14 @@ def failing_hook(way: str) -> Case:
         elif hook in ("ping", "pong"):
             client.send(frame(b"now", 9 if hook == "ping" else 10))
         elif hook == "drain":
+            # While it takes nothing the kernel cannot pass on all of it.
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
             await client.say(str(DRAIN))
+            await eventually(lambda: noted(connect, f"sent {number}"))
+            # A hook in a thread has only handed it over by then: the loop's next turns write it.
+            for _ in range(2):
+                assert await noted(connect, f"sent {number}")
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined]
             opcode, payload = await client.frame()
             assert (opcode, len(payload)) == (2, DRAIN)
         elif hook == "close":

@@ -6,14 +6,26 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from tests.e2e.probe import MIB, Probe, probing
-from tests.e2e.wire import LATE, Connect, Wire, clients, eventually, frame, request, run, status_of, upgrade
+from tests.e2e.wire import (
+    LATE,
+    Connect,
+    Wire,
+    clients,
+    eventually,
+    frame,
+    measured,
+    request,
+    run,
+    status_of,
+    upgrade,
+)
 
 KIB = 1024
 HOST = b"Host: localhost\r\n"
@@ -90,7 +102,7 @@ def test_requests_at_a_limit_and_past_it(defaults: Probe, name: str) -> None:
         assert defaults.passed(limit) == before + 1
 
 
-def test_a_huge_header_costs_nothing(defaults: Probe, record_property: Callable[[str, object], None]) -> None:
+def test_a_huge_header_costs_nothing(defaults: Probe) -> None:
     async def send_much(size: int) -> int:
         """Send a header of so many bytes, or as many as are taken; return the most memory seen."""
         most = 0
@@ -111,7 +123,7 @@ def test_a_huge_header_costs_nothing(defaults: Probe, record_property: Callable[
         await send_much(2 * MIB)
         before = defaults.rss()
         grown = await send_much(100 * MIB) - before
-        record_property("grown", grown)
+        measured("grown", grown)
         assert grown <= 2 * MIB
 
     with defaults.unharmed():
@@ -176,9 +188,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_slow_requests_are_told_so(
-    hasty: Probe, name: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_slow_requests_are_told_so(hasty: Probe, name: str) -> None:
     begin, limit = SLOW[name]
 
     async def main() -> None:
@@ -188,7 +198,7 @@ def test_slow_requests_are_told_so(
             await begin(client)
             status, fields, _ = await client.response()
             taken = time.monotonic() - began
-            record_property("taken", taken)
+            measured("taken", taken)
             assert (status, fields["connection"]) == (408, "close")
             assert 0.4 <= taken < 0.4 + LATE
             assert await client.rest() == b""

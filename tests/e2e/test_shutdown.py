@@ -19,7 +19,7 @@ import pytest
 
 from tests.e2e.probe import Probe, copy_project, probing
 from tests.e2e.process import COMMAND, free_port
-from tests.e2e.wire import Connect, Wire, clients, eventually, frame, request, run
+from tests.e2e.wire import Connect, Wire, clients, eventually, frame, measured, request, run
 
 IN_FLIGHT = 50
 """Requests, at full length, whose answers are not there yet."""
@@ -78,10 +78,7 @@ async def leave_stream(client: Wire) -> bytes:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_everything_ends_in_order(
-    tmp_path: Path,
-    length: Callable[[int], int],
-    signum: signal.Signals,
-    record_property: Callable[[str, object], None],
+    tmp_path: Path, length: Callable[[int], int], signum: signal.Signals
 ) -> None:
     report = tmp_path / "report"
     sockets, streams, requests = length(1000), length(200), length(IN_FLIGHT)
@@ -119,7 +116,7 @@ def test_everything_ends_in_order(
 
             code, _ = await ended(server, 15)
             taken = time.monotonic() - began
-            record_property("taken", taken)
+            measured("taken", taken)
             assert code == 0
             assert taken < 10
         lines = Counter(report.read_text().splitlines())
@@ -146,9 +143,7 @@ async def refused(port: int) -> bool:
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once(
-    tmp_path: Path, second: signal.Signals, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, second: signal.Signals) -> None:
     async def main(server: Probe) -> None:
         async with clients(server.port) as connect:
             silent = await open_websocket(connect)
@@ -162,7 +157,7 @@ def test_a_second_signal_ends_it_at_once(
             assert server.code is None, "the request in flight was not waited for"
             os.kill(server.pid, second)
             code, taken = await ended(server, 10)
-            record_property("taken", taken)
+            measured("taken", taken)
             assert code == 0
             assert taken < 1.5
             assert await asking.rest() == b""
@@ -171,9 +166,7 @@ def test_a_second_signal_ends_it_at_once(
         run(main(server))
 
 
-def test_what_does_not_end_is_cut_at_the_limit(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_what_does_not_end_is_cut_at_the_limit(tmp_path: Path) -> None:
     async def main(server: Probe) -> None:
         async with clients(server.port) as connect:
             silent = await open_websocket(connect)
@@ -185,7 +178,7 @@ def test_what_does_not_end_is_cut_at_the_limit(
             os.kill(server.pid, signal.SIGTERM)
             assert await silent.closing() == (1001, "")
             code, taken = await ended(server, 10)
-            record_property("taken", taken)
+            measured("taken", taken)
             assert code == 0
             assert 0.7 <= taken < 3
             assert await asking.rest() == b""
@@ -211,9 +204,7 @@ def test_plugins_end_after_the_last_hook(tmp_path: Path) -> None:
         run(main(server))
 
 
-def test_ctrl_c_ends_the_dev_server_within_a_second(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_ctrl_c_ends_the_dev_server_within_a_second(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project", "probe")
     port = free_port()
 
@@ -234,7 +225,7 @@ def test_ctrl_c_ends_the_dev_server_within_a_second(
                 assert await silent.closing() == (1001, "")
                 code = await asyncio.to_thread(process.wait, 10)
                 taken = time.monotonic() - began
-                record_property("taken", taken)
+                measured("taken", taken)
                 assert code == 0
                 assert taken < 1.5
             with pytest.raises(ProcessLookupError):

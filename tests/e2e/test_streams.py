@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.deno import needs_deno, run_script
 from tests.e2e.probe import MIB, Probe, probing
-from tests.e2e.wire import Connect, Wire, clients, eventually, request, run
+from tests.e2e.wire import Connect, Wire, clients, eventually, measured, request, run
 
 TYPES = ["message", "tick", "with space", "a:b", "ünï", "data", "id", " led", "\ufeffbom", "😀"]
 PIECES = ["a", "hello", " ", ":", "\r", "\n", "\r\n", "\0", "\u2028", "\u2029", "\x85", "\v", "\ufeff", "ü",
@@ -139,9 +139,7 @@ def leave(client: Wire, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["fin", "close", "reset"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_goes_is_noticed_at_once(
-    server: Probe, kind: str, way: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_client_that_goes_is_noticed_at_once(server: Probe, kind: str, way: str) -> None:
     _, what = KINDS[kind]
 
     async def main() -> None:
@@ -153,7 +151,7 @@ def test_a_client_that_goes_is_noticed_at_once(
             leave(client, way)
             await eventually(lambda: server.noted(what) > before, 3 * NOTICED)
             taken = server.stats()["latest"][what] - left
-            record_property("noticed_after", taken)
+            measured("noticed_after", taken)
             assert taken < 1.5 * NOTICED
             await asyncio.sleep(0.2)
             assert server.noted(what) == before + 1
@@ -197,9 +195,7 @@ def test_a_client_that_goes_cancels_its_handler(server: Probe) -> None:
     assert server.noted("slow ended") == ended
 
 
-def test_many_opens_and_aborts_leave_nothing(
-    server: Probe, length: Callable[[int], int], record_property: Callable[[str, object], None]
-) -> None:
+def test_many_opens_and_aborts_leave_nothing(server: Probe, length: Callable[[int], int]) -> None:
     async def abort_many(count: int) -> None:
         async with clients(server.port) as connect:
             source = random.Random(7)
@@ -218,5 +214,5 @@ def test_many_opens_and_aborts_leave_nothing(
         run(abort_many(count))
         assert sum(server.noted(what) for _, what in KINDS.values()) == closed + count
     grown = server.rss() - before
-    record_property("grown", grown)
+    measured("grown", grown)
     assert grown <= 2 * MIB

@@ -18,6 +18,7 @@ __all__ = [
     "clients",
     "eventually",
     "frame",
+    "measured",
     "request",
     "run",
     "status_of",
@@ -111,6 +112,11 @@ async def eventually(condition: Callable[[], Any], within: float = 5.0) -> float
             return taken
         assert taken < within, f"it did not happen within {within} s"
         await asyncio.sleep(0.01)
+
+
+def measured(what: str, value: float) -> None:
+    """Report a figure that is not gated closely; `pytest -rP` shows it."""
+    print(f"measured: {what} = {value:.6g}")
 
 
 def run(main: Coroutine[Any, Any, None], within: float = 50.0) -> None:

@@ -31,6 +31,7 @@ async def message(peer: Peer, message: Message) -> None:
         raise ValueError("for the error hook")
     if peer.request.query.get("fail") == "drain":
         peer.send(b"x" * int(message.text()))
+        note(f"sent {peer.request.query['id']}")
         return
     peer.send(message)
 

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from longwave.app.response import (
+    PassedResponse,
+    Response,
+    StagedResponse,
+    error_fields,
+    error_response,
+    redirect,
+    to_response,
+)
+from longwave.contract import FullReply, UpgradeReply
+from longwave.errors import HTTPError
+
+
+async def parts() -> AsyncIterator[bytes]:
+    yield b"x"
+
+
+class Iterable_:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return parts()
+
+
+def test_bodies_and_their_types() -> None:
+    assert Response("é").body == "é".encode()
+    assert Response("é").headers["content-type"] == "text/plain; charset=utf-8"
+    assert Response(b"x").headers["content-type"] == "application/octet-stream"
+    assert Response("x", content_type="text/css").headers["content-type"] == "text/css"
+    assert Response("x", headers={"Content-Type": "a/b"}, content_type="c/d").headers["content-type"] == "a/b"
+    assert Response(status=204).fields == [] and Response(status=204).body == b""
+    assert Response.html("<p>").headers["content-type"] == "text/html; charset=utf-8"
+    assert (Response.json([None]).body, Response.json(1).headers["content-type"]) == (
+        b"[null]",
+        "application/json",
+    )
+    generator = parts()
+    assert Response(generator).body is generator
+    assert hasattr(Response(Iterable_()).body, "__aiter__")
+    assert repr(Response("x", 201)) == str(Response("x", 201)) == "<Response 201>"
+
+
+@pytest.mark.parametrize("status", [100, 101, 199, 600, -1, True, "200", None, 200.0])
+def test_a_status_that_is_none(status: Any) -> None:
+    with pytest.raises(ValueError, match="from 200 to 599"):
+        Response("x", status)
+    staged = StagedResponse()
+    if status is not None:
+        with pytest.raises(ValueError, match="from 200 to 599"):
+            staged.status = status
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, 7, [b"x"], object(), iter([b"x"])])
+def test_a_body_that_is_none_says_what_to_use(body: Any) -> None:
+    with pytest.raises(TypeError, match=r"Response\.json"):
+        Response(body)
+
+
+def test_headers_are_set_appended_and_never_injected() -> None:
+    response = Response("x", headers=[("a", "1")])
+    response.set_header("A", "2")
+    response.append_header("a", "3")
+    response.set_cookie("sid", "v", secure=True)
+    response.delete_cookie("old", path="/p", domain="example.com")
+    assert response.headers.get_all("a") == ["2", "3"]
+    assert response.headers.get_all("set-cookie") == [
+        "sid=v; Path=/; Secure",
+        "old=; Max-Age=0; Domain=example.com; Path=/p",
+    ]
+    before = list(response.fields)
+    for bad in ("a\r\nb", "\0", "\u20ac"):
+        for change in (response.set_header, response.append_header, response.set_cookie):
+            with pytest.raises(ValueError):
+                change("x", bad)
+            with pytest.raises(ValueError):
+                change(bad, "x")
+    with pytest.raises(ValueError):
+        Response("x", content_type="a\nb")
+    assert response.fields == before
+
+
+def test_a_response_can_be_raised_and_keeps_nothing_of_it() -> None:
+    def refuse() -> None:
+        raise Response("stop", 403)
+
+    with pytest.raises(Response) as caught:
+        refuse()
+    assert caught.value.status == 403 and caught.value.body == b"stop"
+    assert caught.value.args == ()
+
+
+def test_a_copy_has_headers_of_its_own() -> None:
+    response = Response("x", 201, {"a": "1"})
+    other = response.copy()
+    other.set_header("b", "2")
+    assert "b" not in response.headers
+    assert (other.status, other.body, other.headers["a"]) == (201, b"x", "1")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects(status: int) -> None:
+    response = redirect("/a?b=1&c=<é>", status)
+    assert response.status == status
+    assert response.headers["location"] == "/a?b=1&c=<é>"
+    assert isinstance(response.body, bytes)
+    assert b"url=/a?b=1&amp;c=&lt;" in response.body
+
+
+def test_redirects_that_cannot_be() -> None:
+    for location in ("/a\r\nset-cookie: x=1", "/\0", "/\u20ac"):
+        with pytest.raises(ValueError, match="location"):
+            redirect(location)
+    for status in (200, 300, 304, 305, 400):
+        with pytest.raises(ValueError, match="a redirect has status"):
+            redirect("/", status)
+    with pytest.raises(TypeError, match="is a str"):
+        redirect(7)  # type: ignore[arg-type]
+
+
+def test_what_was_staged_is_merged_and_an_own_header_wins() -> None:
+    staged = StagedResponse()
+    assert staged.status is None
+    staged.status = 201
+    staged.status = None
+    staged.set_header("a", "staged")
+    staged.set_header("b", "staged")
+    staged.set_cookie("x", "1")
+    own = [(b"a", b"own"), (b"set-cookie", b"y=2")]
+    assert staged.merge(own) == [*own, (b"b", b"staged"), (b"set-cookie", b"x=1; Path=/")]
+    assert len(own) == 2
+
+
+def test_a_passed_response_is_the_reply_with_other_headers() -> None:
+    reply = FullReply(206, [(b"a", b"1")], b"part")
+    passed = PassedResponse(reply)
+    passed.set_header("a", "2")
+    assert reply.headers == [(b"a", b"1")]
+    assert passed.status == 206 and passed.headers["a"] == "2"
+    assert passed.reply() is reply and reply.headers == [(b"a", b"2")]
+    assert PassedResponse(UpgradeReply(None)).status == 101  # type: ignore[arg-type]
+
+
+def test_values_become_responses() -> None:
+    class Text(str):
+        pass
+
+    cases: list[tuple[Any, int, bytes]] = [
+        (None, 204, b""),
+        ({}, 200, b"{}"),
+        (Text("x"), 200, b"x"),
+        (bytearray(b"x"), 200, b"x"),
+        (memoryview(b"x"), 200, b"x"),
+        (0, 200, b"0"),
+        ([], 200, b"[]"),
+    ]
+    for value, status, body in cases:
+        response = to_response(value)
+        assert (response.status, response.body) == (status, body)
+        assert to_response(value, 202).status == 202
+    own = Response("x", 201)
+    assert to_response(own, 202) is own and own.status == 201
+    with pytest.raises(TypeError):
+        to_response(object())
+
+
+def test_errors_have_one_shape() -> None:
+    response = error_response(HTTPError(418, "tea", data=[1], headers={"X-A": "1", "content-type": "a/b"}))
+    assert isinstance(response.body, bytes)
+    assert json.loads(response.body) == {"error": True, "status": 418, "message": "tea", "data": [1]}
+    assert response.fields == [(b"x-a", b"1"), (b"content-type", b"application/json")]
+    hidden = error_response(HTTPError(500, "Server Error"), unhandled=True)
+    assert isinstance(hidden.body, bytes)
+    assert json.loads(hidden.body)["unhandled"] is True
+
+
+cyclic: list[Any] = []
+cyclic.append(cyclic)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPError(400, data=object()),
+        HTTPError(400, data="\ud800"),
+        HTTPError(400, data=cyclic),
+        HTTPError(400, headers={"x": "a\nb"}),
+        HTTPError(400, headers={"x": "\u20ac"}),
+        HTTPError(400, headers={"a b": "x"}),
+        HTTPError(400, headers={"x": 5}),  # type: ignore[dict-item]
+        HTTPError(400, "\ud800", data=object(), headers={"x": "\0"}),
+        HTTPError(400, 7),  # type: ignore[arg-type]
+    ],
+)
+def test_an_error_that_cannot_be_sent_whole_is_sent_without(
+    error: HTTPError, caplog: pytest.LogCaptureFixture
+) -> None:
+    error.headers["x-good"] = "1"
+    with caplog.at_level(logging.ERROR, "longwave.error"):
+        response = error_response(error)
+    assert isinstance(response.body, bytes)
+    document = json.loads(response.body)
+    assert document["status"] == response.status == 400 and "data" not in document
+    assert (b"x-good", b"1") in response.fields and len(response.fields) == 2
+    if error.data is not None or len(error.headers) > 1:
+        assert "cannot be sent" in caplog.text
+    assert error_fields(error) == [(b"x-good", b"1")]

@@ -1,0 +1,12 @@
+"""An echo."""
+
+from __future__ import annotations
+
+from longwave import Message, Peer, define_websocket_handler
+
+handler = define_websocket_handler(protocols=("chat.v2", "chat.v1"))
+
+
+@handler.message
+def echo(peer: Peer, message: Message) -> None:
+    peer.send(message)
