@@ -26,6 +26,7 @@ class Expected:
 
 
 WEBSOCKET: dict[str, Expected] = {
+    "longwave": Expected(0, frozenset()),
     "uvicorn-wsproto": Expected(10, _NO_ECHO),
     "uvicorn": Expected(14, _NO_ECHO | _LATE_UTF8, frozenset({"7.1.5"})),
     "ws": Expected(4, _LATE_UTF8),
@@ -35,11 +36,12 @@ WEBSOCKET: dict[str, Expected] = {
 }
 """By the names of `peers`."""
 
-_SERVERS = ("uvicorn-wsproto", "uvicorn", "granian", "hypercorn", "ws")
+_SERVERS = ("longwave", "uvicorn-wsproto", "uvicorn", "granian", "hypercorn", "ws")
 
 
 def _row(words: str) -> dict[str, str]:
-    return dict(zip(_SERVERS, words.split(" | "), strict=True))
+    """Return a row: of Longwave 400 is demanded everywhere."""
+    return dict(zip(_SERVERS, ["400", *words.split(" | ")], strict=True))
 
 
 MATRIX: dict[str, dict[str, str]] = {
