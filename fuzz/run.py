@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -64,7 +65,8 @@ def _fuzz(name: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["longwave"]):
         check = load(name)
-    atheris.Setup([name, *arguments], check)
+    # libFuzzer gives its first argument to a shell when it starts itself again, as it does to merge.
+    atheris.Setup([f"{shlex.quote(sys.executable)} -m fuzz {name} --child", *arguments], check)
     atheris.Fuzz()
 
 

@@ -23,6 +23,9 @@ LINGERING: Final = 2
 """Both have closed, or the client broke the protocol: only the end of the connection is waited for."""
 GONE: Final = 3
 
+LARGE: Final = 64 * 1024
+"""Bytes of a read after which others have their turn: libuv reads up to 32 times before it looks at them."""
+
 _LIMIT_OF_CODE = {1008: "limits.fragments", 1009: "limits.message"}
 
 
@@ -217,6 +220,8 @@ class WebSocketConnection(Connection):
             self._failed(error)
         self.uncork()
         self._set_unfinished(0 if self._holds else ws.held)
+        if len(data) >= LARGE and not self._holds:
+            self._yield_turn()
 
     def _hand_over(self, events: Iterator[Event]) -> None:
         """Tell the session of each message, until something forbids more or its share of time is used."""
@@ -224,6 +229,7 @@ class WebSocketConnection(Connection):
         session = self._session
         left = worker.limits.messages_per_turn
         until = 0.0
+        ws = self._ws
         for event in events:
             if isinstance(event, Close):
                 self._closed_by_client(event)
@@ -243,8 +249,9 @@ class WebSocketConnection(Connection):
             if self._holds:
                 return
             left -= 1
-            # The clock is read after the first message, which may have been a long one, and then rarely.
-            if left & 15 == 15:
+            # The clock is read after the first message, and each that may have been long; else rarely.
+            if left & 15 == 15 or ws.was_fragmented:
+                ws.was_fragmented = False
                 moment = worker.clock()
                 if not until:
                     until = moment + worker.timeouts.turn

@@ -144,6 +144,8 @@ STRICTER: dict[str, bytes] = {
     "a chunk size must end with CRLF": CHUNKED + b"5 \r\nhello\r\n0\r\n\r\n",
     # h11 has no bound of its own on bodies.
     "the body is longer than": get(more=b"Content-Length: 9999999\r\n"),
+    # Nor has it one on the number of fields.
+    "the request has more than": get(more=b"X: a\r\n" * 100),
     # h11 reads trailers as it reads headers, with bare LF and folds.
     "a trailer line must be": CHUNKED + b"0\r\na: b\nc: d\r\n\r\n",
 }
