@@ -81,6 +81,8 @@ class ScriptSession(FakeSession):
         super().__init__(echo=False)
         self.script = script
         self.tasks: set[asyncio.Task[None]] = set()
+        self.aborted = False
+        self.late: list[object] = []
 
     def opened(self, link: Link) -> None:
         """Run the script of the request."""
@@ -90,6 +92,8 @@ class ScriptSession(FakeSession):
     def received(self, data: str | bytes, is_text: bool) -> None:
         """Run a message, or echo it."""
         assert not self.ends, "a message after the end"
+        if self.aborted:
+            self.late.append(data)
         super().received(data, is_text)
         assert self.link is not None
         if isinstance(data, str):
@@ -113,6 +117,7 @@ class ScriptSession(FakeSession):
         assert not told or (told[0], told[-1]) == ("opened", "closed"), told
         assert told.count("opened") == told.count("closed") <= 1, told
         assert not self.tasks
+        assert not self.late, f"{self.late} came after abort"
 
     def run(self, script: str) -> None:
         """Run letters; any other letter means nothing."""
@@ -124,6 +129,7 @@ class ScriptSession(FakeSession):
             elif letter == "c":
                 link.close()
             elif letter == "a":
+                self.aborted = True
                 link.abort()
             elif letter == "f":
                 raise Planned

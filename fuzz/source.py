@@ -43,7 +43,7 @@ class Source:
         return taken
 
     def text(self) -> str:
-        """Return a text; one byte in 64 of its length says that bytes are code points, surrogates too."""
+        """Return a text of UTF-8, or where its length says so of UTF-16, which may be half a character."""
         size = self.byte()
         raw = self.take(size & 63)
         if size >= 192:

@@ -42,7 +42,8 @@ def check(data: bytes) -> None:
             continue
         segments = parse_pattern(pattern)
         assert parse_pattern(format_pattern(segments)) == segments
-        assert parse_route_key(format_pattern(segments))[1] == format_pattern(segments)
+        if not any(character.isspace() for character in pattern):  # a key has a space behind its method
+            assert parse_route_key(format_pattern(segments))[1] == format_pattern(segments)
         shape = shape_of(segments)
         assert not [route for other, route in routes if shape_of(other) == shape and route.method == method]
         routes.append((segments, Route(format_pattern(segments), method, number, f"source {number}")))

@@ -153,6 +153,9 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection at once."""
         self._open = self._ready = False
+        if self._cork:
+            self._cork.clear()
+            self._corked = 0
         self._transport.abort()
 
     def hold(self, why: int) -> None:

@@ -64,9 +64,12 @@ class HttpConnection(AnsweringConnection):
             if not self._in_head:
                 self._in_head = True
                 self._set_deadline(self.worker.timeouts.header)
-        elif self._body is None:
-            # Behind the request that is being answered. A head whose end is split between two reads is not
-            # counted; then the bytes are what bounds it.
+            waits = self._flow is not None and self._flow.congested
+        else:
+            waits = self._body is None
+        if waits:
+            # Behind the request that is being answered, or behind answers that the client does not take. A
+            # head whose end is split between two reads is not counted; then the bytes are what bounds it.
             limits = self.worker.limits
             self._waiting += data.count(b"\r\n\r\n")
             if self._waiting >= limits.pipeline or http.held > limits.request_line + limits.headers:

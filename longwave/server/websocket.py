@@ -124,6 +124,13 @@ class WebSocketConnection(Connection):
         # Whatever kept us from reading: now it is only for the client's close frame.
         self.release(HOLD_APP | HOLD_SLOW)
 
+    def abort(self) -> None:
+        """Cut the connection at once; what came with the message of this moment is not handed over."""
+        if self._state < LINGERING:
+            self._state = LINGERING
+            self._direct = False
+        super().abort()
+
     # What the transport tells.
 
     def data_received(self, data: bytes) -> None:
@@ -156,8 +163,8 @@ class WebSocketConnection(Connection):
         super().connection_lost(exc)
         self._direct = False
         self._set_unfinished(0)
-        self._end(1006, "")
         self._state = GONE
+        self._end(1006, "")
 
     # What the worker asks.
 

@@ -42,7 +42,7 @@ def test_the_seeds_are_small() -> None:
 @pytest.mark.parametrize("name", names())
 def test_the_invariant_holds(name: str, length: Callable[[int], int]) -> None:
     check = load(name)
-    for data in chain(seeds(name), random_inputs(name, length(3000))):
+    for data in chain(seeds(name), random_inputs(name, length(8000))):
         try:
             check(data)
         except Exception as error:

@@ -306,3 +306,52 @@ def test_the_date_is_made_once_a_second() -> None:
     transport, connection = bench.connect()
     connection.data_received(request("/"))
     assert b"\r\ndate: " + bench.worker.date in transport.written
+
+
+def test_requests_behind_answers_that_are_not_taken_are_not_read() -> None:
+    bench = Bench(Limits(outgoing=8192))
+    transport, connection = bench.connect()
+    transport.fast = False
+    for _ in range(1000):
+        if transport.is_reading():
+            connection.data_received(request("/x") * 50)
+    assert not transport.is_reading()
+    assert bench.worker.stats()["limits.pipeline"] == 1
+    asked = len(bench.app.requests)
+    assert asked < 200
+    transport.fast = True
+    transport.take(10**6)
+    assert transport.is_reading()
+    assert len(bench.app.requests) > asked
+    assert transport.written.count(b"HTTP/1.1 200") == len(bench.app.requests)
+
+
+def test_a_websocket_that_was_cut_hears_and_says_no_more() -> None:
+    bench = Bench()
+    transport, websocket, session = bench.websocket()
+    session.on_received = lambda data: websocket.abort()
+    websocket.data_received(frame(b"a") + frame(b"b") + frame(b"!", 9))
+    websocket.ping()
+    websocket.close()
+    assert transport.log == ["abort"]
+    assert transport.writes == []
+    assert session.messages == ["a"]
+    transport.lose()
+    assert session.ends == [(1006, "")]
+    assert transport.writes == []
+
+
+def test_close_from_inside_closed_writes_nothing() -> None:
+    bench = Bench()
+    transport, websocket, session = bench.websocket()
+    told = session.closed
+
+    def closed(code: int, reason: str) -> None:
+        told(code, reason)
+        websocket.ping()
+        websocket.close()
+
+    session.closed = closed  # type: ignore[method-assign]
+    transport.lose()
+    assert session.ends == [(1006, "")]
+    assert transport.writes == []
