@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -102,10 +103,23 @@ class Peer(Hooked):
         payload, is_text = encode_value(data)
         runtime = self._runtime
         if get_ident() != runtime.thread:
-            if self.closed_with is None and self._ask(self._send, payload, is_text, compress):
+            # Encoded here all the same: what cannot be sent raises in the caller.
+            again = partial(self.send, payload.decode() if is_text else payload, compress=compress)
+            if self.closed_with is None and self._ask(again):
                 return SendStatus.BUFFERED
             return SendStatus.CLOSED
-        return self._send(payload, is_text, compress)
+        # No further call below this one: it would cost as much as the rest.
+        link = self._link
+        if link is None or self.closed_with is not None:
+            return SendStatus.CLOSED
+        piece = self.wire.frame(payload, is_text, compress)
+        hub = runtime.hub
+        if hub.pending:
+            if link.buffered > runtime.hold_below:
+                hub.settle(self)
+            elif hub.hold(self, piece):
+                return SendStatus.SENT
+        return link.write(piece)
 
     def publish(
         self, topic: str, data: Any, *, include_self: bool = False, compress: bool | None = None
@@ -287,19 +301,6 @@ class Peer(Hooked):
         self._link.write(piece)  # type: ignore[union-attr]
 
     # Below: how it is done.
-
-    def _send(self, payload: bytes, is_text: bool, compress: bool | None) -> SendStatus:
-        link = self._link
-        if link is None or self.closed_with is not None:
-            return SendStatus.CLOSED
-        piece = self.wire.frame(payload, is_text, compress)
-        hub = self._runtime.hub
-        if hub.pending:
-            if link.buffered > self._runtime.hold_below:
-                hub.settle(self)
-            elif hub.hold(self, piece):
-                return SendStatus.SENT
-        return link.write(piece)
 
     def _publish(
         self, topic: str, payload: bytes, is_text: bool, include_self: bool, compress: bool | None
