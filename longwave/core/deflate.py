@@ -16,8 +16,8 @@ from longwave.types import Compression, Fields, Publication
 __all__ = [
     "RSV1",
     "Agreement",
-    "Deflater",
     "DeflateWire",
+    "Deflater",
     "TakeoverWire",
     "Waiting",
     "deflate_wire",
@@ -117,8 +117,9 @@ class Waiting:
 class TakeoverWire:
     """The format of all who take over context.
 
-    Each client's bytes depend on all that it got before. So nothing is compressed before it is written: whatever a policy drops, or the hub puts in order, the
-    client gets a whole stream. Pieces are `Waiting`; the connection gives them to its `Deflater`.
+    Each client's bytes depend on all that it got before. So nothing is compressed before it is written:
+    whatever a policy drops, or the hub puts in order, the client gets a whole stream. Pieces are `Waiting`;
+    the connection gives them to its `Deflater`.
     """
 
     __slots__ = ("_threshold",)

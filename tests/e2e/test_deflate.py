@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+from tests.conformance.deflate_cases import CASES
+from tests.conformance.deflate_player import play
 from tests.conformance.peers import CACHE
 from tests.core.test_deflate import in_frames
 from tests.e2e.browser import in_chromium
@@ -61,7 +63,7 @@ async def echoed(client: ClientConnection) -> None:
     for message in SENT * 2:
         await client.send(message)
         assert await client.recv() == message
-    await client.send([text for text in ("in ", "three " * 500, "frames")])
+    await client.send(["in ", "three " * 500, "frames"])
     assert await client.recv() == "in " + "three " * 500 + "frames"
 
 
@@ -96,6 +98,17 @@ def test_parameter_sets(server: ServerProcess, path: str, offered: dict[str, Any
     run(main())
 
 
+@pytest.mark.parametrize("path", ["echo", "takeover"])
+def test_sections_12_and_13(server: ServerProcess, path: str, length: Callable[[int], int]) -> None:
+    async def main() -> None:
+        # A fifth of them in the short run.
+        for case in CASES[:: 1 if length(10) == 10 else 5]:
+            wrong = await play(server.websocket_url + path, case)
+            assert not wrong, f"{case.id}: {wrong}"
+
+    asyncio.run(main())
+
+
 def test_a_thousand_round_trips_in_fragments(server: ServerProcess) -> None:
     """Check 2, in small: messages in fragments of 64 bytes, compressed and not."""
 
@@ -128,7 +141,11 @@ def test_offers_that_cannot_be_accepted(server: ServerProcess) -> None:
             for offer, status, said in (
                 ("permessage-deflate; server_max_window_bits=8", 101, None),
                 ("permessage-deflate; unknown", 101, None),
-                ("permessage-deflate; server_max_window_bits=8, permessage-deflate", 101, "permessage-deflate"),
+                (
+                    "permessage-deflate; server_max_window_bits=8, permessage-deflate",
+                    101,
+                    "permessage-deflate",
+                ),
                 ("permessage-deflate; =", 400, None),
             ):
                 wire = await open_wire()
@@ -223,7 +240,7 @@ def test_bomb(server: ServerProcess, kind: str) -> None:
             warm = await open_wire()
             await warm.websocket(path, OFFER)
             warm.send(in_frames(zlib.compress(b"x" * 1000, 9, -15) + b"\0", 5000))
-            first, size = await warm.reader.readexactly(2)
+            _, size = await warm.reader.readexactly(2)
             await warm.reader.readexactly(size)
             wire = await open_wire()
             await wire.websocket(path, OFFER)

@@ -7,7 +7,9 @@ import random
 
 from longwave import Compression, Message, Peer, define_websocket_handler
 
-handler = define_websocket_handler(slow="drop_old", compress=Compression(context_takeover=True, window_bits=15))
+handler = define_websocket_handler(
+    slow="drop_old", compress=Compression(context_takeover=True, window_bits=15)
+)
 
 
 @handler.open
