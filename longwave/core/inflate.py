@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from longwave.core.deflate import RSV1
 from longwave.core.frames import BINARY, TEXT
 from longwave.core.ws import Event, Unfinished, WebSocket
-from longwave.errors import ProtocolError
 
 __all__ = ["InflatingWebSocket"]
 
@@ -21,9 +19,6 @@ TAIL: Final = b"\x00\x00\xff\xff"
 """RFC 7692 section 7.2.2: appended "to the tail end of the payload of the message"."""
 
 
-Fail: TypeAlias = Callable[[int, str], ProtocolError]
-
-
 class InflatingWebSocket(WebSocket):
     """A `WebSocket` whose client may compress.
 
@@ -31,18 +26,21 @@ class InflatingWebSocket(WebSocket):
     take twice as much. Without context takeover nothing is kept between messages.
     """
 
-    __slots__ = ("_bits", "_context")
+    __slots__ = ("_bits", "_context", "_takeover")
 
     def __init__(self, max_message: int, max_fragments: int, bits: int, takeover: bool) -> None:
         super().__init__(max_message, max_fragments)
         self._bits = bits
-        self._context = Context(bits) if takeover else None
+        self._takeover = takeover
+        self._context: Context | None = None
 
     def _take(self, buffer: bytes | bytearray, position: int, end: int) -> tuple[int, Event | None]:
         try:
             return super()._take(buffer, position, end)
         except zlib.error as error:
             raise self._fail(1007, "a compressed message cannot be inflated") from error
+        except TooLong:
+            raise self._fail(1009, f"a message is longer than {self._max_message} bytes") from None
 
     def _allows(self, first: int) -> bool:
         """Section 6: RSV1 on the first frame of a message alone; never on a control frame."""
@@ -57,7 +55,10 @@ class InflatingWebSocket(WebSocket):
         return super()._room(first)
 
     def _compressed(self, is_text: bool) -> Unfinished:
-        return Inflating(is_text, self._context or Context(self._bits), self._max_message, self._fail)
+        context = self._context or Context(self._bits)
+        if self._takeover:
+            self._context = context
+        return Inflating(is_text, context, self._max_message)
 
     @property
     def _on_wire(self) -> int:
@@ -67,6 +68,10 @@ class InflatingWebSocket(WebSocket):
     def _shut(self) -> None:
         super()._shut()
         self._context = None
+
+
+class TooLong(Exception):
+    """A message is inflated to more than the limit."""
 
 
 class Context:
@@ -90,20 +95,19 @@ class Inflating(Unfinished):
     `taken` is its bytes on the wire so far.
     """
 
-    __slots__ = ("_context", "_ends", "_fail", "_limit", "taken")
+    __slots__ = ("_context", "_ends", "_limit", "taken")
 
-    def __init__(self, is_text: bool, context: Context, limit: int, fail: Fail) -> None:
+    def __init__(self, is_text: bool, context: Context, limit: int) -> None:
         super().__init__(is_text)
         self._context = context
         self._limit = limit
-        self._fail = fail
         self._ends = 0
         self.taken = 0
 
     def add(self, masked: bytes | bytearray) -> bool:
         """Add a part of a frame; False as `Unfinished.add`.
 
-        Raises `ProtocolError` (1009) past the limit, and `zlib.error`.
+        Raises `TooLong` past the limit, and `zlib.error`.
         """
         self.taken += len(masked)
         if not self._inflate(self.unmask(masked)):
@@ -118,7 +122,7 @@ class Inflating(Unfinished):
             asked = min(STEP, room + 1)
             inflated = context.inflater.decompress(piece, asked)
             if len(inflated) > room:
-                raise self._fail(1009, f"a message is longer than {self._limit} bytes")
+                raise TooLong
             if inflated and not self.extend(inflated):
                 return False
             if context.inflater.eof:

@@ -49,6 +49,8 @@ class WebSocketConnection(Connection):
     )
 
     wire: Wire = WS
+    _rarely = 15
+    """How many messages go by between two looks at the clock, a power of two less one."""
 
     def __init__(self, worker: Worker, session: Session, policy: SlowPolicy) -> None:
         super().__init__(worker)
@@ -222,6 +224,7 @@ class WebSocketConnection(Connection):
         """Tell the session of each message, until something forbids more or its share of time is used."""
         worker = self.worker
         session = self._session
+        rarely = self._rarely
         left = worker.limits.messages_per_turn
         until = 0.0
         for event in events:
@@ -244,7 +247,7 @@ class WebSocketConnection(Connection):
                 return
             left -= 1
             # The clock is read after the first message, which may have been a long one, and then rarely.
-            if left & 15 == 15:
+            if left & rarely == rarely:
                 moment = worker.clock()
                 if not until:
                     until = moment + worker.timeouts.turn
