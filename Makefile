@@ -13,11 +13,11 @@ ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
 STALE := stale
 endif
 
-.PHONY: help run setup setup-test tools test test-long lint types unit e2e format clean stale
+.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz lint types unit e2e format clean stale
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: setup  ## serve examples/chat on http://localhost:3000, again at each change
 	@exec $(BIN)/longwave dev examples/chat
@@ -35,6 +35,15 @@ test: setup-test tools  ## check everything: style, types, all tests
 
 test-long: export LONGWAVE_TEST_LENGTH := full
 test-long: test  ## the same, each test at its full length
+
+conformance: setup-test  ## every case of the conformance tables; writes docs/results/conformance.md
+	@$(BIN)/python -m tests.conformance
+
+calibrate: setup-test tools  ## the same tables on other people's servers, whose misses are known
+	@$(BIN)/python -m tests.conformance.calibrate
+
+fuzz: $(VENV)/.setup-fuzz  ## each fuzzing harness for FUZZ_SECONDS=60; HARNESS="http1 ws" for some
+	@$(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),60) $(HARNESS)
 
 lint: setup-test  ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -54,7 +63,7 @@ format: setup-test  ## let ruff write the format
 	@$(BIN)/ruff format .
 
 clean:  ## remove .venv and everything that was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .fuzz build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.setup-run: pyproject.toml $(STALE)
@@ -62,3 +71,7 @@ $(VENV)/.setup-run: pyproject.toml $(STALE)
 
 $(VENV)/.setup-test: $(VENV)/.setup-run
 	@PYTHON="$(PYTHON)" scripts/setup.sh test
+
+$(VENV)/.setup-fuzz: $(VENV)/.setup-test
+	@$(BIN)/python -m pip install -q -e '.[fuzz]'
+	@touch $@

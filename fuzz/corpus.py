@@ -1,4 +1,4 @@
-"""Which harnesses there are, their seeds and dictionaries, and random inputs made of these without atheris."""
+"""The harnesses, their seeds and dictionaries, and random inputs that are made of these without atheris."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -28,11 +29,15 @@ MEMORY = 1024
 
 def main(arguments: list[str]) -> int:
     """Run what the command line says; return 1 when an input broke an invariant."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz what reads bytes from strangers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m fuzz", description="Fuzz what reads bytes from strangers."
+    )
     parser.add_argument("names", nargs="*", metavar="harness", help=f"all, or some of {', '.join(names())}")
     parser.add_argument("--seconds", type=int, default=60, help="for each harness (60)")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="give files to one harness")
-    parser.add_argument("--merge", action="store_true", help="add to the seeds what reaches more than they do")
+    parser.add_argument(
+        "--merge", action="store_true", help="add to the seeds what reaches more than they do"
+    )
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(names()))
@@ -60,7 +65,8 @@ def _fuzz(name: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["longwave"]):
         check = load(name)
-    atheris.Setup([name, *arguments], check)
+    # libFuzzer gives its first argument to a shell when it starts itself again, as it does to merge.
+    atheris.Setup([f"{shlex.quote(sys.executable)} -m fuzz {name} --child", *arguments], check)
     atheris.Fuzz()
 
 
@@ -80,7 +86,8 @@ def _run(name: str, seconds: int) -> int:
     if status == 0:
         return 0
     print(f"{name}: an invariant does not hold; from {folder / 'log.txt'}:")
-    print("\n".join(text.split("=== Uncaught Python exception: ===")[-1].strip().splitlines()[:40]))
+    report = text.split("=== Uncaught Python exception: ===")[-1].split("\nSUMMARY: ")[0]
+    print("\n".join(report.strip().splitlines()[-40:]))
     for path in sorted(set(folder.glob("found/*")) - before):
         print(f"{name}: the input is {path}, or\ndata = {path.read_bytes()!r}")
         print(f"{name}: again with: python -m fuzz {name} --replay {path}", flush=True)

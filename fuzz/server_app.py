@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from longwave.contract import FullReply, Link, Reply, Request
+from longwave.contract import FullReply, Link, Reply, Request, StreamReply
+from longwave.errors import RequestError
 from longwave.types import SendStatus
 from tests.server.fake_app import TEXT, FakeApp, FakeSession
 
@@ -26,7 +27,7 @@ class ScriptApp(FakeApp):
 
     def handle(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answer, and note the script."""
-        path, _, query = request.target.partition(b"?")
+        _path, _, query = request.target.partition(b"?")
         self.script = query.decode("latin-1")[:40]
         return super().handle(request)
 
@@ -48,6 +49,24 @@ class ScriptApp(FakeApp):
     def on_large(self, request: Request) -> Reply:
         """Answer with more than the outgoing bound."""
         return FullReply(200, TEXT, b"x" * 19_000)
+
+    def on_both(self, request: Request) -> Reply:
+        """Stream the body back as it comes."""
+        session = ScriptSession("")
+        self.sessions.append(session)
+
+        async def pump(link: Link) -> None:
+            if request.body is not None:
+                try:
+                    async for piece in request.body:
+                        link.write(link.wire.frame(piece, True))
+                        await link.drained(1000)
+                except RequestError:
+                    return link.abort()
+            return link.close()
+
+        session.on_opened = lambda link: session.keep(asyncio.ensure_future(pump(link)))
+        return StreamReply(200, list(TEXT), session, "body")
 
     def on_status(self, request: Request) -> Reply:
         """Answer with a status that has no body, but with one."""
@@ -112,9 +131,7 @@ class ScriptSession(FakeSession):
                 asyncio.get_running_loop().call_soon(self.go_on, script[at + 1 :])
                 break
             elif letter == "d":
-                task = asyncio.ensure_future(self.wait(link, script[at + 1 :]))
-                self.tasks.add(task)
-                task.add_done_callback(self.tasks.discard)
+                self.keep(asyncio.ensure_future(self.wait(link, script[at + 1 :])))
                 break
             elif letter == "g":
                 link.ping(b"?")
@@ -122,6 +139,11 @@ class ScriptSession(FakeSession):
                 link.pause()
             elif letter == "r":
                 link.resume()
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task until it ends."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def go_on(self, script: str) -> None:
         """Run the rest, as a task of the user's would: with nobody above it."""

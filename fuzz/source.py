@@ -35,7 +35,7 @@ class Source:
         """Return one of the choices."""
         return choices[self.byte() % len(choices)]
 
-    def bytes(self, size: int | None = None) -> bytes:
+    def take(self, size: int | None = None) -> bytes:
         """Return so many bytes, or as many as the next byte says."""
         size = self.byte() if size is None else size
         taken = self._data[self._at : self._at + size]
@@ -45,14 +45,14 @@ class Source:
     def text(self) -> str:
         """Return a text; one byte in 64 of its length says that bytes are code points, surrogates too."""
         size = self.byte()
-        raw = self.bytes(size & 63)
+        raw = self.take(size & 63)
         if size >= 192:
             return raw.decode("utf-16-le", "surrogatepass") if len(raw) % 2 == 0 else raw.decode("latin-1")
         return raw.decode("utf-8", "replace")
 
     def rest(self) -> bytes:
         """Return everything that is left."""
-        return self.bytes(len(self._data))
+        return self.take(len(self._data))
 
 
 def pieces(data: bytes, how: int) -> Iterator[bytes]:

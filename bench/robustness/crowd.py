@@ -34,8 +34,8 @@ HEAD = (
 M = TypeVar("M", bound="Member")
 
 
-def upgrade_head(path: str, port: int, *, deflate: bool = True) -> bytes:
-    """Return the request of a browser to become a WebSocket."""
+def upgrade_head(path: str, port: int, *, deflate: bool = False) -> bytes:
+    """Return the request of a browser to become a WebSocket, with its offer to compress or without."""
     fields = HEAD.format(port=port)
     if not deflate:
         fields = "".join(line for line in fields.splitlines(True) if "Extensions" not in line)
@@ -84,8 +84,9 @@ class Member(asyncio.Protocol):
         """Take the message that is `data[start:stop]`."""
 
     def send(self, payload: bytes, opcode: int = 1) -> None:
-        """Send one frame."""
-        self.transport.write(frame(payload, opcode))
+        """Send one frame, unless the connection is gone."""
+        if not self.transport.is_closing():
+            self.transport.write(frame(payload, opcode))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -175,7 +176,7 @@ class Crowd:
         *,
         receive: int | None = None,
         port: int | None = None,
-        request: bytes | None = None,
+        deflate: bool = False,
     ) -> M:
         """Connect and wait for the answer to the handshake; `receive` is the size of the kernel's buffer."""
         loop = asyncio.get_running_loop()
@@ -191,18 +192,20 @@ class Crowd:
             sock.close()
             raise
         self.members.append(member)
-        member.transport.write(upgrade_head(path, self.port) if request is None else request)
+        member.transport.write(upgrade_head(path, self.port, deflate=deflate))
         await member.opened
         return member
 
-    async def fill(self, path: str, make: Callable[[], M], count: int, at_once: int = 64) -> Sequence[M]:
+    async def fill(
+        self, path: str, make: Callable[[], M], count: int, *, at_once: int = 64, deflate: bool = False
+    ) -> Sequence[M]:
         """Let so many join, not more than `at_once` at a time; all of them must get in."""
         joined: list[M] = []
         left = iter(range(count))
 
         async def some() -> None:
             for _ in left:
-                member = await self.join(path, make)
+                member = await self.join(path, make, deflate=deflate)
                 assert member.status == 101, member.status
                 joined.append(member)
 

@@ -31,12 +31,12 @@ class Idle:
 async def idle(target: Target, count: int, seconds: float, path: str = "/bench/echo") -> Idle:
     """Open so many WebSockets as Chrome would, and leave them alone for so long."""
     async with crowd(target.port) as warm:
-        await warm.fill(path, Member, 50)
+        await warm.fill(path, Member, 50, deflate=True)
     await asyncio.sleep(0.3)
     before = target.rss()
     async with crowd(target.port) as people:
         began = time.monotonic()
-        members = await people.fill(path, Member, count)
+        members = await people.fill(path, Member, count, deflate=True)
         opened_in = time.monotonic() - began
         await asyncio.sleep(0.3)
         each = (target.rss() - before) / count

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from bench.robustness.crowd import Member, crowd, frame
+from bench.robustness.crowd import Member, crowd
 from bench.robustness.target import Latencies, Target, until
 
 __all__ = ["FanOut", "Listener", "Overload", "Publisher", "fan_out", "overload"]
@@ -67,7 +67,7 @@ class Publisher:
             due = began + number / rate
             await until(due)
             text = b"%03d%09d%020d" % (self._name, self.said, int(due * 1e9))
-            self._member.transport.write(frame(text.ljust(self._size, b".")))
+            self._member.send(text.ljust(self._size, b"."))
             self.said += 1
 
 

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 
-from bench.robustness.crowd import Member, crowd, frame, upgrade_head
+from bench.robustness.crowd import Member, crowd, frame
 from bench.robustness.target import MIB, Target
 
 __all__ = ["Hostile", "Unfinished", "deflate_bomb", "fragments", "unfinished"]
@@ -56,7 +56,7 @@ async def deflate_bomb(
         for number, part in enumerate(cut)
     ]
     async with crowd(target.port) as people:
-        first = await people.join(path, Handshaken)
+        first = await people.join(path, Handshaken, deflate=True)
         if b"permessage-deflate" not in first.head:
             return None
     return await _attack(target, path, data, patience, deflate=True)
@@ -81,10 +81,9 @@ async def _attack(
     target: Target, path: str, data: list[bytes], patience: float, *, deflate: bool = False
 ) -> Hostile:
     async with crowd(target.port) as people:
-        request = upgrade_head(path, target.port, deflate=deflate)
-        calm = await people.join(path, Member, request=request)
+        calm = await people.join(path, Member, deflate=deflate)
         calm.send(b"warm")
-        member = await people.join(path, Member, request=request)
+        member = await people.join(path, Member, deflate=deflate)
         await asyncio.sleep(0.1)
         before = target.rss()
         target.forget_peak()
@@ -115,7 +114,7 @@ class Unfinished:
     grown: int
     """The most memory meanwhile, in bytes above what there was before."""
     left: int
-    """What of it was still there a second after all were gone."""
+    """What of it was still there after all were gone."""
 
 
 async def unfinished(
@@ -139,8 +138,10 @@ async def unfinished(
             ):
                 break
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.5)
+        await target.rests()
         peak = target.peak()
-        codes = Counter(member.code for member in members)
-    await asyncio.sleep(1)
+        codes = Counter(
+            member.code if member.code is not None or member.ended is None else 1006 for member in members
+        )
+    await target.rests()
     return Unfinished(connections, connections * held, codes, peak - before, target.rss() - before)

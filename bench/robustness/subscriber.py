@@ -75,14 +75,16 @@ async def slow_subscriber(
                 result.buffered = max(result.buffered, await buffered())
             if result.cut_after is None and is_cut is not None and await is_cut():
                 result.cut_after = time.monotonic() - began
+                slow.transport.resume_reading()
             await asyncio.sleep(0.02)
         said = sum(voice.said for voice in voices)
         for _ in range(100):
             if all(member.got == said for member in others):
                 break
             await asyncio.sleep(0.02)
-        slow.transport.resume_reading()
-        await asyncio.sleep(0.5)
+        if result.cut_after is None:
+            slow.transport.resume_reading()
+            await asyncio.sleep(0.5)
         result.during = during.p99
         result.lost = sum(said - member.got + member.wrong for member in others)
         result.code = slow.code

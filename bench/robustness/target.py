@@ -40,6 +40,12 @@ class Target:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    async def rests(self, within: float = 20.0) -> None:
+        """Wait until the process has nothing to do for a moment."""
+        until, used = time.monotonic() + within, -1.0
+        while used != (used := self.cpu()) and time.monotonic() < until:
+            await asyncio.sleep(0.3)
+
     def files(self) -> int:
         """Return how many files and sockets the process has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))

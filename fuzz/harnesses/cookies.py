@@ -1,6 +1,6 @@
 """`Cookie` never raises and gives the first of each name; what `Set-Cookie` takes is read back the same.
 
-`encode_cookie` raises only `ValueError`, and what it returns is one clean field value without other attributes.
+`encode_cookie` raises only `ValueError`, and what it returns is one clean line with no attribute twice.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ NAMES = ("a", "__Host-a", "__secure-a", "", "a b", "a=b", "ä")
 DOMAINS = (None, "example.com", ".example.com", "exa mple", "a;b", "")
 PATHS = (None, "/", "/a", "a", "/a;b", "/ä")
 SAME_SITE: tuple[Literal["strict", "lax", "none"] | None, ...] = (None, "strict", "lax", "none")
+ATTRIBUTE = re.compile(
+    rb"Max-Age=-?\d+|Expires=[^;=]+|Domain=[^;=]+|Path=/[^;]*|Secure|HttpOnly|SameSite=\w+|Partitioned"
+)
 
 
 def check(data: bytes) -> None:
@@ -57,6 +60,5 @@ def write(source: Source) -> None:
     assert re.fullmatch(rb"[ -~]+", line), "not one line of ASCII"
     pair, *attributes = line.split(b"; ")
     assert parse_cookies([pair]) == {name: value}
-    known = rb"(?:Max-Age=-?\d+|Expires=[^;=]+|Domain=[^;=]+|Path=/[^;]*|Secure|HttpOnly|SameSite=\w+|Partitioned)"
-    assert all(re.fullmatch(known, attribute) for attribute in attributes), line
+    assert all(ATTRIBUTE.fullmatch(attribute) for attribute in attributes), line
     assert len({attribute.split(b"=")[0] for attribute in attributes}) == len(attributes)

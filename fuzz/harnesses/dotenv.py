@@ -59,6 +59,6 @@ def check(data: bytes) -> None:
 def quote(value: str) -> str:
     """Write a value so that it is read as it is."""
     for mark in "'`":
-        if mark not in value:
+        if mark not in value and "\r" not in value:
             return mark + value + mark
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r") + '"'

@@ -1,6 +1,6 @@
 """Only a trusted peer is believed, and of its chain only the last address that is not a proxy's own.
 
-Nothing raises but `TrustedProxies` (`ValueError`, for an entry that is no network); what is believed is well-formed.
+Only an entry that is no network raises (`ValueError`); what is believed is well-formed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def check(data: bytes) -> None:
     while source and len(headers) < 8:
         name = source.pick(NAMES)
         parts = [
-            source.bytes(source.byte() & 31) if kind >= 192 else ELEMENTS[kind % len(ELEMENTS)]
+            source.take(source.byte() & 31) if kind >= 192 else ELEMENTS[kind % len(ELEMENTS)]
             for kind in (source.byte() for _ in range(source.byte() % 4))
         ]
         headers.append((name, b",".join(parts)))
@@ -48,7 +48,7 @@ def check(data: bytes) -> None:
     assert believed.scheme in (None, "http", "https")
     if believed.client is not None:
         address = believed.client[0]
-        assert str(ip_address(address)) == address
+        assert str(ip_address(address)) == address and set(address) <= set("0123456789abcdef.:")
         assert believed.client[1] == 0
         check_chain(entries, headers, address)
 
@@ -67,6 +67,7 @@ def check_chain(entries: list[str], headers: Fields, address: str) -> None:
                 return  # a spelling that this reading does not know
         else:
             here = text.partition(":")[0]
+        here = here.partition("%")[0]
         if here == address:
             return
         assert trusted(entries, here), f"{address} is believed, but {here} stands behind it"

@@ -1,4 +1,4 @@
-"""A handshake is accepted exactly when it has all that RFC 6455 section 4.2.1 asks for, else refused as documented.
+"""A handshake is accepted exactly when it has all that RFC 6455 section 4.2.1 asks for, else refused.
 
 The 101 has the key's digest and the given fields and nothing else; offered subprotocols are distinct tokens.
 """
@@ -46,7 +46,7 @@ def check(data: bytes) -> None:
         if what & 128 and headers:
             del headers[what % len(headers)]
         elif what & 64:
-            headers.append((name, source.bytes(source.byte() & 63).strip(b" \t")))
+            headers.append((name, source.take(source.byte() & 63).strip(b" \t")))
         else:
             headers.append((name, source.pick(VALUES)))
     check_request(method, version, headers)

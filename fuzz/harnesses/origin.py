@@ -40,7 +40,7 @@ def check(data: bytes) -> None:
     for name in (b"origin", b"host", b"origin", b"host")[: 3 + bool(flags & 32) if flags & 64 else 2]:
         kind = source.byte()
         if kind & 128:
-            value = source.bytes(source.byte() & 63)
+            value = source.take(source.byte() & 63)
         else:
             authority = source.pick(HOSTS) + source.pick(PORTS)
             value = (f"{source.pick(SCHEMES)}://{authority}" if name == b"origin" else authority).encode()
@@ -77,11 +77,7 @@ def reference(headers: Fields, scheme: str | None, allowed: Sequence[str], dev: 
         return False
     if dev and parts[1] in ("localhost", "127.0.0.1", "[::1]"):
         return True
-    return (
-        len(hosts) == 1
-        and scheme in (None, parts[0])
-        and split(f"{parts[0]}://{hosts[0]}") == parts
-    )
+    return len(hosts) == 1 and scheme in (None, parts[0]) and split(f"{parts[0]}://{hosts[0]}") == parts
 
 
 def lists(entry: str, parts: tuple[str, str, int | None]) -> bool:

@@ -1,6 +1,6 @@
 """A table answers as a matcher does that tries every route and ranks them segment by segment.
 
-Only `RouteError` is raised, by `add` and the readers of patterns; what they read is written and read the same.
+Only `RouteError` is raised, by `add` and the readers of patterns; what they read can be written again.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def values_of(segments: tuple[Segment, ...], path: str) -> list[tuple[str, str]]
     parts = path[1:].split("/")
     if parts[-1] == "":
         parts.pop()
-    values = []
+    values: list[tuple[str, str]] = []
     for index, segment in enumerate(segments):
         if segment.kind == "tail":
             return [*values, (segment.text, "/".join(parts[index:]))]

@@ -1,6 +1,6 @@
-"""Whatever a client sends and however it reads: no exception escapes, one opened is one closed, nothing leaks.
+"""Whatever a client sends and however it reads: no exception escapes, one opened is one closed.
 
-Nothing is written after the end, buffers keep their bounds, h11 as client reads all answers, frames are whole.
+Nothing is written after the end, buffers keep their bounds, nothing leaks; a client can read all answers.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Drive:
     def __init__(self, data: bytes, access: list[str]) -> None:
         source = Source(data)
         flags = source.byte()
-        self.steps = source.bytes(source.byte() % 32)
+        self.steps = source.take(source.byte() % 32)
         self.sent = source.rest()
         self.app = ScriptApp()
         self.app.policy = list(SlowPolicy)[flags % 3]

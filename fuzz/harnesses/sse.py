@@ -1,6 +1,6 @@
 """What is encoded comes back through a parser written from the WHATWG standard, whole and byte by byte.
 
-CR and CRLF come back as LF; `ValueError` exactly for line breaks and NUL in id and type, surrogates, bad retry.
+CR and CRLF come back as LF; `ValueError` exactly for line breaks and NUL in id and type, and surrogates.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def publish(source: Source, expected: Expected) -> bytes:
     """Encode one publication by a plain and a chunked wire."""
     flags = source.byte()
     payload = some_text(source).encode("utf-8", "replace")
-    outgoing = Outgoing(payload, bool(flags & 1), "t", "e:%d" % flags if flags & 2 else None)
+    outgoing = Outgoing(payload, bool(flags & 1), "t", f"e:{flags}" if flags & 2 else None)
     events = {"t": "tick"} if flags & 4 else None
     if flags & 8:
         plain, chunked = (sse_wire(which, events).frame(payload, outgoing.is_text) for which in (False, True))

@@ -1,6 +1,6 @@
 """Frames give the same events and the same close code and reason: whole, in pieces, one event at a time.
 
-`receive_one` agrees with `receive`; only `ProtocolError` 1002, 1007, 1008, 1009 is raised; what is held is bounded.
+`receive_one` agrees with `receive`; the only errors are 1002, 1007, 1008, 1009; what is held is bounded.
 """
 
 from __future__ import annotations

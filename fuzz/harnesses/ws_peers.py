@@ -1,4 +1,4 @@
-"""Programs of frames get from us the verdict that they get from `websockets`, but for the documented differences.
+"""Frames get from us the verdict that they get from `websockets`, but for the documented differences.
 
 The differences stand in `tests/core/test_ws_differential.py`, which judges here as well.
 """
@@ -18,13 +18,13 @@ def check(data: bytes) -> None:
     """Make frames of the input, three bytes and a payload each, and places to cut them."""
     source = Source(data)
     edges = {source.byte() for _ in range(source.byte() % 5)}
-    frames = []
+    frames: list[Frame] = []
     while source and len(frames) < 24:
         flags = source.byte()
         frames.append(
             Frame(
                 source.pick(OPCODES),
-                b"x" * (60 + flags) if flags & 64 else source.bytes(source.byte() & 63),
+                b"x" * (60 + flags) if flags & 64 else source.take(source.byte() & 63),
                 fin=not flags & 1,
                 rsv=flags >> 3 & 7 if flags & 6 == 6 else 0,
                 masked=flags & 7 != 4,

@@ -16,7 +16,7 @@ from longwave.app.handlers import Middleware
 from longwave.app.pump import END_ID, close_items, pump
 from longwave.app.response import HTML, PassedResponse, Response, error_fields, error_response, to_response
 from longwave.app.route import WEBSOCKET, Route
-from longwave.app.upgrade import accept_upgrade
+from longwave.app.upgrade import accept_upgrade, check_stream
 from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply
 from longwave.errors import HTTPError
 from longwave.routing.table import METHODS
@@ -175,6 +175,8 @@ class Dispatcher:
             return _no_endpoint(event, methods)
         if event.last_event_id == END_ID:
             return Response(status=204)
+        if event.request.header(b"origin") is not None and not _is_mounted(endpoint, methods):
+            check_stream(self._app, event)
         assert not isinstance(endpoint, Route)
         return endpoint(event)
 
@@ -239,6 +241,8 @@ class Dispatcher:
             body = body.encode()
         if isinstance(body, bytes):
             return FullReply(response.status, response.fields, body)
+        if not hasattr(body, "__aiter__"):
+            raise TypeError(f"the body of a response was set to {body!r}: it is bytes or an async iterator")
         stream = BodyStream(self._app.runtime, body)
         if event.method == "HEAD":
             stream.skip()
@@ -341,6 +345,12 @@ def refuse_stream() -> FullReply:
 def wants_stream(event: Event) -> bool:
     """Whether the client is an EventSource, or behaves as one."""
     return not event.is_upgrade and "text/event-stream" in event.headers.get("accept", "")
+
+
+def _is_mounted(endpoint: Any, methods: dict[str | None, Any]) -> bool:
+    """Whether a foreign application answers here: it has rules of its own for origins."""
+    route = methods.get(WEBSOCKET)
+    return isinstance(route, Route) and route.upgrade_with is not None and route.upgrade_with is endpoint
 
 
 def _end_unless(stream: EventStream, reply: Reply) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from longwave.app.callbacks import Callbacks
 from longwave.app.event_message import EventMessage, encode_push
 from longwave.app.scope import Scope, refuse
 from longwave.contract import Link, StreamReply
@@ -39,7 +38,6 @@ class EventStream:
     __slots__ = (
         "__weakref__",
         "_callbacks",
-        "_calling",
         "_changes",
         "_closed",
         "_early",
@@ -65,8 +63,7 @@ class EventStream:
         self._paused = False
         self._closed = False
         self._quiet = 0
-        self._callbacks: deque[Callable[[], Any]] | None = None
-        self._calling = False
+        self._callbacks: Callbacks | None = None
         self._scope: Scope | None = None
         self._changes: asyncio.Event | None = None
         self._events: dict[str, str] | None = None
@@ -459,33 +456,15 @@ class EventStream:
         scope, self._scope = self._scope, None
         if scope is not None:
             runtime.wait_for(scope.cancel())
-        if self._callbacks:
-            self._call_back()
+        if self._callbacks is not None:
+            self._callbacks.call()
 
     def _add_callback(self, callback: Callable[[], Any]) -> None:
         if self._callbacks is None:
-            self._callbacks = deque()
-        self._callbacks.append(callback)
+            self._callbacks = Callbacks(self._runtime, f"on_closed of the stream {self._event.path}")
+        self._callbacks.add(callback)
         if self._closed:
-            self._call_back()
-
-    def _call_back(self) -> None:
-        if not self._calling:
-            self._calling = True
-            self._runtime.background(self._call_each(), "on_closed")
-
-    async def _call_each(self) -> None:
-        while self._callbacks:
-            callback = self._callbacks.popleft()
-            try:
-                result = callback()
-                if inspect.isawaitable(result):
-                    await result
-            except (Exception, asyncio.CancelledError) as error:
-                # Also when it took so long that the shutdown cancelled it: the next one has its turn.
-                self._runtime.count_error()
-                error_log.error("on_closed of the stream %s failed", self._event.path, exc_info=error)
-        self._calling = False
+            self._callbacks.call()
 
 
 def create_event_stream(event: Event) -> EventStream:

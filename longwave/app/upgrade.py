@@ -20,7 +20,7 @@ from longwave.types import Compression
 if TYPE_CHECKING:
     from longwave.app.app import App
 
-__all__ = ["accept_upgrade"]
+__all__ = ["accept_upgrade", "check_stream"]
 
 
 def accept_upgrade(app: App, event: Event, route: Route) -> Any:
@@ -50,6 +50,20 @@ def accept_upgrade(app: App, event: Event, route: Route) -> Any:
     if hasattr(result, "__await__"):
         return _accept_later(peer, route, offered, result)
     return _accept(peer, route, offered, result)
+
+
+def check_stream(app: App, event: Event) -> None:
+    """Raise `HTTPError` 403 where a foreign page asks for a stream as its user.
+
+    That is a request for an event stream which carries a cookie or `Authorization`, and an `Origin` that may
+    not open a WebSocket either.
+    """
+    fields = event.fields
+    names = {name for name, _ in fields}
+    if b"cookie" in names or b"authorization" in names:
+        accepts = b",".join(value for name, value in fields if name == b"accept")
+        if b"text/event-stream" in accepts.lower():
+            check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
 
 
 async def _accept_later(peer: Peer, route: Route, offered: list[str], result: Awaitable[Any]) -> Any:

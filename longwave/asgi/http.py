@@ -114,12 +114,22 @@ async def _until_gone(answer: Awaitable[Reply], request: Request, body: AsgiBody
     try:
         return await task
     except asyncio.CancelledError:
+        if not task.cancel():
+            _put_away(task)
         if body.gone and not _cancelling():
             return None
         raise
     finally:
         body.watch(None)
-        task.cancel()
+
+
+def _put_away(task: asyncio.Future[Reply]) -> None:
+    """Tell the session of a reply that came in the turn in which we were cancelled that nobody is there."""
+    if task.cancelled() or task.exception() is not None:
+        return
+    reply = task.result()
+    if not isinstance(reply, FullReply):
+        reply.session.closed(1006, "")
 
 
 def _cancelling() -> bool:

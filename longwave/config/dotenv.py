@@ -80,6 +80,9 @@ def parse_env(text: str, source: str) -> dict[str, Variable]:
     return variables
 
 
+DEPTH = 100
+"""Variables that one may refer to through others; more is a mistake, and would be too deep for Python."""
+
 BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 NAME = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][\w.-]*)[ \t]*=[ \t]*")
 QUOTED = {
@@ -145,6 +148,11 @@ class _Expander:
         if name in self._open or name not in self._variables:
             return ""
         variable = self._variables[name]
+        if len(self._open) >= DEPTH:
+            raise ConfigError(
+                f"{variable.source}: expected a variable that refers to others at most {DEPTH} deep, found "
+                f"{name} deeper"
+            )
         self._open.add(name)
         value = variable.value if variable.literal else REFERENCE.sub(self._replacement, variable.value)
         self._open.discard(name)

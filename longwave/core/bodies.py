@@ -13,7 +13,7 @@ __all__ = ["ChunkReader"]
 EXTENSION: Final = 256
 """Bytes of the extensions of one chunk. Go's net/http: 16 per chunk beyond the first 16 KiB."""
 
-CHUNKS_PER_READ: Final = 4096
+CHUNKS_PER_READ: Final = 64
 """Chunks that one call decodes, so that one-byte chunks cannot hold the loop."""
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _FINISHED = range(5)

@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
+from longwave.core.hosts import is_host
 from longwave.types import Fields
 
 __all__ = ["Forwarded", "TrustedProxies"]
 
 
+HOPS = 64
+"""Proxies in a row that are looked at: a header of nothing but trusted addresses would cost 10 ms."""
+
+
 class Forwarded(NamedTuple):
-    """What is believed of the client; None where the proxy said nothing."""
+    """What is believed of the client.
+
+    None where the proxy said nothing, or nothing that can be one.
+    """
 
     client: tuple[str, int] | None
     scheme: str | None
@@ -60,12 +68,14 @@ class TrustedProxies:
         found = self._client(chain)
         known = scheme.lower().decode("latin-1") if scheme is not None else None
         return Forwarded(
-            (found, 0) if found is not None else None, known if known in ("http", "https") else None, host
+            (found, 0) if found is not None else None,
+            known if known in ("http", "https") else None,
+            host if host is not None and is_host(host) else None,
         )
 
     def _client(self, chain: list[bytes]) -> str | None:
         address = None
-        for element in reversed(chain):
+        for element in reversed(chain[-HOPS:]):
             candidate = _address(element.decode("latin-1"))
             if candidate is None:
                 break
@@ -98,6 +108,10 @@ def _address(text: str) -> str | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    if ":" in text:
+        # RFC 4007 section 11: a zone ("fe80::1%eth0") means something on one machine only. It may be any
+        # text, which shall not get into logs as part of an address.
+        text = text.partition("%")[0]
     try:
         return str(ip_address(text))
     except ValueError:

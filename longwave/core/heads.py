@@ -8,6 +8,7 @@ from typing import Final
 
 import httptools
 
+from longwave.core.hosts import is_host
 from longwave.errors import RequestError
 from longwave.limits import Limits
 from longwave.types import Fields
@@ -74,7 +75,7 @@ def parse_head(raw: bytes, limits: Limits) -> Head:
     if host is None:
         if version == "1.1":
             raise RequestError(400, "an HTTP/1.1 request must have one Host header")
-    elif _HOST.fullmatch(host) is None:
+    elif not is_host(host):
         raise RequestError(400, "the Host header must be one host name or address, and a port if any")
     if target[0] != 0x2F:
         target, raw, fields = _origin_form(method, target, minor, raw, fields)
@@ -202,7 +203,7 @@ def _origin_form(
             raise RequestError(400, "the target `*` is for OPTIONS only")
         return target, raw, fields
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or _HOST.fullmatch(match[1]) is None:
+    if match is None or not is_host(match[1]):
         raise RequestError(400, "the target must be a path, or an http address with a host and no user")
     authority, path = match.groups()
     if path[:1] != b"/":
@@ -219,11 +220,6 @@ _TEXT: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 # see different requests. A fragment ("#") is never part of a target.
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) ([!\"$-~]++) HTTP/1\.([01])\r\n")
 _OTHER_VERSION: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++ [!-~]++ HTTP/(?!1\.[01])[0-9]\.[0-9]")
-# RFC 3986 section 3.2.2: reg-name, IPv4address or [IPv6address]. The comma is left out of reg-name: no host
-# has one, and it is how two Host fields look when something on the way joined them.
-_HOST: Final = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})++)(?::[0-9]{0,5}+)?"
-)
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)(.*+)")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _SPECIAL: Final = frozenset(

@@ -70,9 +70,20 @@ class WebSocket:
 
     `max_message` bounds the bytes of a message (past it 1009), `max_fragments` its frames (past it 1008).
     `closed` is true after a `Close` and after a `ProtocolError`: from then on everything is ignored.
+    `was_fragmented` is set by a message of several frames, and by a compressed one, for whoever shares out time: thousands of frames
+    take milliseconds, while an event looks like any other.
     """
 
-    __slots__ = ("_held", "_max_fragments", "_max_message", "_message", "_offset", "_ready", "closed")
+    __slots__ = (
+        "_held",
+        "_max_fragments",
+        "_max_message",
+        "_message",
+        "_offset",
+        "_ready",
+        "closed",
+        "was_fragmented",
+    )
 
     def __init__(
         self, max_message: int = _DEFAULTS.message, max_fragments: int = _DEFAULTS.fragments
@@ -86,6 +97,7 @@ class WebSocket:
         # that one comparison settles both. It forgoes messages within 14 bytes of the limit.
         self._ready = max_message
         self.closed = False
+        self.was_fragmented = False
 
     @property
     def held(self) -> int:
@@ -226,6 +238,7 @@ class WebSocket:
         if message.in_frame or not message.final:
             return stop, None
         self._message = None
+        self.was_fragmented = True
         return stop, self._message_event(message.is_text, message.data)
 
     def _header(

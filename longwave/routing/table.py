@@ -11,6 +11,7 @@ depth, so a match visits a node at most once: the work is bounded by the table, 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -195,8 +196,8 @@ def parse_pattern(pattern: str) -> tuple[Segment, ...]:
     texts = pattern[1:].removesuffix("/").split("/") if pattern != "/" else []
     segments = tuple(_parse_segment(text, pattern) for text in texts)
     names = [segment.text for segment in segments if segment.kind != "static"]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise RouteError(f"the route {pattern!r} has two parameters called {name!r}; rename one")
     for segment in segments[:-1]:
         if segment.kind == "tail":
@@ -314,7 +315,15 @@ def _format_segment(segment: Segment) -> str:
 
 
 def _parse_segment(text: str, pattern: str) -> Segment:
-    where = f"the route {pattern!r}: {text!r}"
+    try:
+        return _parse_text(text)
+    except RouteError as error:
+        # The whole pattern is named only where it is needed: that is linear in it.
+        raise RouteError(f"the route {pattern!r}: {error}") from None
+
+
+def _parse_text(text: str) -> Segment:
+    where = repr(text)
     if text == "*":
         return Segment("param", "_")
     if text == "**":

@@ -107,6 +107,8 @@ class AnsweringConnection(Connection):
         if self._state != BUSY or not self._open:
             if isinstance(reply, StreamReply):
                 _discard(self, reply)
+            elif isinstance(reply, UpgradeReply):
+                reply.session.closed(1006, "")
             return
         try:
             if isinstance(reply, FullReply):

@@ -30,9 +30,6 @@ class DeflatedConnection(WebSocketConnection):
 
     __slots__ = ("wire",)
 
-    # A kilobyte on the wire may be a message of a megabyte.
-    _rarely = 0
-
     def __init__(self, worker: Worker, reply: UpgradeReply, agreed: Agreement, wire: Wire) -> None:
         super().__init__(worker, reply.session, reply.policy)
         self.wire = wire

@@ -150,7 +150,9 @@ class HttpConnection(AnsweringConnection):
             self.write_control(CONTINUE)
         self.quiet = False
         self.release(HOLD_BODY)
-        self._advance()
+        # What waits for the next turn of the loop must not go on inside the handler that reads it.
+        if not self._holds & HOLD_TURN:
+            self._advance()
 
     # Reading.
 

@@ -10,6 +10,7 @@ import ssl
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from longwave.errors import ConfigError
@@ -18,6 +19,8 @@ __all__ = ["Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_s
 
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted. uvicorn: 2048."""
+AT_ONCE = 256
+"""Connections that are accepted in one turn of the loop: libuv accepts one, however many wait."""
 TCP_USER_TIMEOUT = 18
 """Of Linux, in milliseconds; `socket.TCP_USER_TIMEOUT` is missing on other systems."""
 
@@ -109,6 +112,8 @@ class Listener:
 
     While it is paused the kernel goes on to queue connections: the loop is given a duplicate of each
     socket, and only the duplicate is closed.
+
+    `room` tells how many connections more may be accepted.
     """
 
     def __init__(
@@ -120,9 +125,12 @@ class Listener:
         handshake: float = 10.0,
         shutdown: float = 5.0,
         path: str | None = None,
+        room: Callable[[], int] = lambda: AT_ONCE,
     ) -> None:
         self._sockets = sockets
         self._factory = factory
+        self._room = room
+        self._taking: set[asyncio.Task[Any]] = set()
         self._servers: list[asyncio.AbstractServer] = []
         self._path = path
         self._inode = os.stat(path).st_ino if path is not None else 0
@@ -154,11 +162,35 @@ class Listener:
         for bound in self._sockets:
             own = bound.dup()
             make: Any = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
-            server = await make(self._factory, sock=own, backlog=BACKLOG, **self._options)
+            server = await make(partial(self._accept, bound), sock=own, backlog=BACKLOG, **self._options)
             if self._closed:
                 server.close()
             else:
                 self._servers.append(server)
+
+    def _accept(self, bound: socket.socket) -> asyncio.Protocol:
+        """Make the protocol of a connection that was accepted, and accept those that wait behind it.
+
+        A loop that is busy would leave them to the kernel for as many turns as there are, and nobody could
+        be told that the server is full.
+        """
+        for _ in range(min(AT_ONCE, self._room() - len(self._taking)) - 1):
+            try:
+                accepted, _ = bound.accept()
+            except OSError:
+                break  # nobody waits any more, or there is no file left
+            accepted.setblocking(False)
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(loop.connect_accepted_socket(self._factory, accepted, **self._options))
+            self._taking.add(task)
+            task.add_done_callback(partial(self._taken, accepted))
+        return self._factory()
+
+    def _taken(self, accepted: socket.socket, task: asyncio.Task[Any]) -> None:
+        self._taking.discard(task)
+        # A TLS handshake that failed is the client's affair.
+        if task.cancelled() or task.exception() is not None:
+            accepted.close()
 
     def pause(self) -> None:
         """Accept nothing until `start`."""
@@ -170,6 +202,8 @@ class Listener:
         """Give the sockets up for good."""
         self._closed = True
         self.pause()
+        for task in self._taking:
+            task.cancel()
         for bound in self._sockets:
             bound.close()
         self._sockets = []

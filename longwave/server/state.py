@@ -25,6 +25,9 @@ SWEEP = 0.5
 PINGS_PER_SWEEP = 1000
 """Pings of one sweep: connections that opened together are not all pinged in one turn of the loop."""
 
+LOST = 16
+"""For each so many bytes of unfinished messages, one is lost between them: 309 MB were seen for 268."""
+
 _COUNTED = (
     "limits.request_line",
     "limits.headers",
@@ -201,10 +204,11 @@ class Worker:
     def hold_unfinished(self, size: int) -> None:
         """Count bytes of unfinished WebSocket messages.
 
-        Past the limit the largest is closed.
+        Past the limit, which is for the memory that they take, the largest is closed.
         """
         self.unfinished += size
-        if size > 0 and self.unfinished > self.limits.unfinished_total and self.connections:
+        taken = self.unfinished + self.unfinished // LOST
+        if size > 0 and taken > self.limits.unfinished_total and self.connections:
             self.passed("limits.unfinished_total")
             max(self.connections, key=lambda connection: connection.unfinished).too_big()
 

@@ -23,6 +23,9 @@ LINGERING: Final = 2
 """Both have closed, or the client broke the protocol: only the end of the connection is waited for."""
 GONE: Final = 3
 
+LARGE: Final = 64 * 1024
+"""Bytes of a read after which others have their turn: libuv reads up to 32 times before it looks at them."""
+
 _LIMIT_OF_CODE = {1008: "limits.fragments", 1009: "limits.message"}
 
 
@@ -49,8 +52,6 @@ class WebSocketConnection(Connection):
     )
 
     wire: Wire = WS
-    _rarely = 15
-    """How many messages go by between two looks at the clock, a power of two less one."""
 
     def __init__(self, worker: Worker, session: Session, policy: SlowPolicy) -> None:
         super().__init__(worker)
@@ -219,14 +220,16 @@ class WebSocketConnection(Connection):
             self._failed(error)
         self.uncork()
         self._set_unfinished(0 if self._holds else ws.held)
+        if len(data) >= LARGE and not self._holds:
+            self._yield_turn()
 
     def _hand_over(self, events: Iterator[Event]) -> None:
         """Tell the session of each message, until something forbids more or its share of time is used."""
         worker = self.worker
         session = self._session
-        rarely = self._rarely
         left = worker.limits.messages_per_turn
         until = 0.0
+        ws = self._ws
         for event in events:
             if isinstance(event, Close):
                 self._closed_by_client(event)
@@ -246,8 +249,9 @@ class WebSocketConnection(Connection):
             if self._holds:
                 return
             left -= 1
-            # The clock is read after the first message, which may have been a long one, and then rarely.
-            if left & rarely == rarely:
+            # The clock is read after the first message, and each that may have been long; else rarely.
+            if left & 15 == 15 or ws.was_fragmented:
+                ws.was_fragmented = False
                 moment = worker.clock()
                 if not until:
                     until = moment + worker.timeouts.turn

@@ -140,6 +140,7 @@ class Server:
             handshake=options.timeouts.header,
             shutdown=options.timeouts.close,
             path=options.uds,
+            room=lambda: self._most() - len(worker.connections),
         )
         worker.start()
         await self._listener.start()
@@ -267,12 +268,16 @@ class Server:
         if worker is None or listener is None or worker.stopping:
             return
         count = len(worker.connections)
-        beyond = BEYOND if self.options.limits.connections else BEYOND // 2
-        if count >= worker.room + beyond:
+        if count >= self._most():
             if not listener.is_paused:
                 listener.pause()
         elif listener.is_paused and self._resuming is None:
             self._resuming = worker.loop.create_task(self._resume(listener))
+
+    def _most(self) -> int:
+        """Return how many connections there may be, with those that are only told that there is no room."""
+        assert self._worker is not None
+        return self._worker.room + (BEYOND if self.options.limits.connections else BEYOND // 2)
 
     async def _resume(self, listener: Listener) -> None:
         try:

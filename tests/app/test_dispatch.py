@@ -162,7 +162,7 @@ def test_methods_head_options_and_405() -> None:
         assert reply.status == 204 and header(reply, "allow") == "GET, HEAD, POST, OPTIONS"
         assert (await full(app, "/any", method="PURGE")).body == b"PURGE"
         reply = await full(app, "*", method="OPTIONS")
-        assert reply.status == 204 and "POST" in header(reply, "allow")
+        assert reply.status == 204 and "POST" in (header(reply, "allow") or "")
 
     routes = {
         "GET /x": lambda event: "got",

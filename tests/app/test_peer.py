@@ -15,6 +15,7 @@ from longwave.app.app import App
 from longwave.app.hooks import CloseDetails, define_websocket_handler
 from longwave.app.message import Message
 from longwave.app.peer import Peer
+from longwave.errors import LimitError
 from longwave.limits import Limits, Timeouts
 from longwave.types import SendStatus
 from tests.app.harness import connect, make_app, run_app, turn
@@ -439,3 +440,167 @@ def test_app_wide_hooks_run_before_the_routes_own() -> None:
         assert seen == ["app", "own", "c"]
 
     run_app(app, check)
+
+
+def test_the_view_of_peers_stays_live() -> None:
+    async def check(app: App) -> None:
+        me, _ = await connect(app)
+        view = me.peers
+        other, _ = await connect(app)
+        assert set(view) == {me, other} and len(view) == 2 and me in view
+        assert view & {me} == {me} and repr(view) == "<2 peers in /ws>"
+        me.closed(1000, "")
+        other.closed(1000, "")
+        assert len(view) == 0 and list(view) == []
+        late, _ = await connect(app)
+        assert list(view) == [late]
+
+    run_app(make_app({"/ws": define_websocket_handler()}), check)
+
+
+def test_a_peer_that_is_gone_can_be_used_without_harm() -> None:
+    async def work() -> None: ...
+
+    async def check(app: App) -> None:
+        peer, link = await connect(app)
+        peer.subscribe("room")
+        peer.closed(1006, "")
+        link.buffered = 10
+        assert peer.send("x") is SendStatus.CLOSED and peer.buffered_amount == 0
+        await peer.subscribe("room")
+        await peer.unsubscribe("room")
+        await peer.wait_for_drain()
+        peer.publish("room", "x")
+        peer.close()
+        peer.terminate()
+        peer.ping()
+        peer.deliver(b"x")
+        with pytest.raises(RuntimeError, match="the connection is closed"):
+            peer.spawn(work())
+        with pytest.raises(RuntimeError, match="the connection is closed"):
+            peer.every(1, work)
+        assert peer.topics == frozenset() and link.written == link.pings == [] and not link.aborted
+        assert app.stats()["topics"] == app.stats()["tasks"] == 0
+
+    run_app(make_app({"/ws": define_websocket_handler()}), check)
+
+
+def test_everything_may_be_asked_from_a_thread() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        done.append("spawned")
+        await asyncio.Event().wait()
+
+    async def check(app: App) -> None:
+        peer, link = await connect(app)
+        link.buffered = 10
+
+        async def elsewhere() -> None:
+            await peer.subscribe("room")
+            with pytest.raises(LimitError):
+                await peer.subscribe("other")
+            peer.unsubscribe("room")
+            peer.ping(b"x")
+            with pytest.raises(TimeoutError):
+                await peer.wait_for_drain(timeout=0.01)
+            peer.spawn(work())
+            peer.every(60, lambda: done.append("every"))
+            peer.close(4000, "bye")
+            peer.terminate()
+
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+        await turn(3)
+        assert done == ["spawned", "every"] and link.pings == [b"x"] and peer.topics == frozenset()
+        assert link.closed_with == (4000, "bye") and link.aborted
+        peer.closed(4000, "bye")
+        assert await asyncio.to_thread(peer.send, "x") is SendStatus.CLOSED
+
+    app = make_app({"/ws": define_websocket_handler()}, limits=Limits(topics_per_peer=1))
+    logging.getLogger("longwave.error").disabled = True
+    try:
+        run_app(app, check)
+    finally:
+        logging.getLogger("longwave.error").disabled = False
+
+
+def test_a_blocking_open_hook_may_start_tasks() -> None:
+    ticks: list[int] = []
+
+    def on_open(peer: Peer) -> None:
+        peer.every(60, lambda: ticks.append(threading.get_ident()))
+
+    async def check(app: App) -> None:
+        await connect(app)
+        while not ticks:
+            await asyncio.sleep(0.001)
+        assert ticks == [threading.get_ident()]
+
+    run_app(make_app({"/ws": define_websocket_handler(open=on_open, blocking=True)}), check)
+
+
+def test_after_the_loop_is_closed_threads_hear_that_a_peer_is_gone() -> None:
+    peers: list[Peer] = []
+
+    async def check(app: App) -> None:
+        peers.append((await connect(app))[0])
+
+    # Its server never said that it was closed.
+    run_app(make_app({"/ws": define_websocket_handler()}), check)
+    results: list[Any] = []
+
+    def work() -> None:
+        try:
+            results.append(peers[0].send("x"))
+            peers[0].close()
+            peers[0].terminate()
+            peers[0].ping()
+            peers[0].unsubscribe("room")
+            asyncio.run(peers[0].wait_for_drain())
+            with pytest.raises(RuntimeError, match="does not run"):
+                peers[0].publish("room", "x")
+            with pytest.raises(RuntimeError, match="does not run"):
+                peers[0].subscribe("room")
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive() and results == [SendStatus.CLOSED]
+
+
+@pytest.mark.parametrize("how", ["closed", "cancelled"])
+def test_waiting_for_a_drain_ends_with_the_connection_or_its_task(how: str) -> None:
+    async def check(app: App) -> None:
+        peer, link = await connect(app)
+        link.buffered = 100
+        waiting = asyncio.create_task(peer.wait_for_drain())
+        await turn(2)
+        if how == "closed":
+            link.buffered = 0
+            link.room.set()
+            peer.closed(1006, "")
+            await waiting
+        else:
+            waiting.cancel()
+            await turn(2)
+            assert waiting.cancelled()
+
+    run_app(make_app({"/ws": define_websocket_handler()}), check)
+
+
+def test_the_status_of_a_send_is_exact_above_the_bound_of_merging() -> None:
+    async def check(app: App) -> None:
+        peer, link = await connect(app)
+        peer.subscribe("room")
+        app.publish("room", "1")
+        assert peer.send("2") is SendStatus.SENT and link.written == []
+        link.buffered, link.status = 51, SendStatus.BUFFERED
+        assert peer.send("3") is SendStatus.BUFFERED
+        assert link.messages == ["1", "2", "3"]
+        for status in SendStatus:
+            link.status = status
+            assert peer.send("x") is status
+
+    run_app(make_app({"/ws": define_websocket_handler()}, limits=Limits(outgoing=100)), check)

@@ -63,3 +63,58 @@ def test_only_topics_that_are_listened_to_are_carried() -> None:
 def test_publishing_before_the_start_is_an_error() -> None:
     with pytest.raises(BackplaneError, match="not started"):
         MemoryBus().backplane().publish(Envelope("n", "t", b"", True))
+
+
+def test_one_backplane_for_each_application() -> None:
+    async def main() -> None:
+        bus = MemoryBus()
+        backplane = bus.backplane()
+        await backplane.start(lambda envelope: None)
+        with pytest.raises(BackplaneError, match="started already"):
+            await backplane.start(lambda envelope: None)
+        assert len(bus.members) == 1
+        backplane.watch("room")
+        await backplane.close()
+        await backplane.close()
+        assert bus.members == [] and backplane.topics == set()
+
+    asyncio.run(main())
+
+
+def test_a_member_whose_loop_is_closed_hinders_no_other() -> None:
+    bus = MemoryBus()
+
+    async def leave_without_a_word() -> None:
+        gone = bus.backplane()
+        await gone.start(lambda envelope: None)
+        gone.watch("room")
+
+    asyncio.run(leave_without_a_word())
+
+    async def check(one: App, two: App) -> None:
+        there, theirs = await connect(two)
+        await there.subscribe("room")
+        one.publish("room", "x")
+        await turn(4)
+        assert theirs.messages == ["x"]
+
+    async def main() -> None:
+        nodes = [make_app({"/ws": define_websocket_handler()}, backplane=bus.backplane()) for _ in range(2)]
+        for node in nodes:
+            await node.startup()
+        await check(*nodes)
+        for node in nodes:
+            await node.shutdown()
+
+    asyncio.run(main())
+
+
+def test_waiting_for_a_subscription_waits_for_the_bus() -> None:
+    async def check(one: App, two: App) -> None:
+        here, _ = await connect(one)
+        first, second = here.subscribe("room"), here.subscribe("room")
+        await first
+        await second
+        await here.unsubscribe("room")
+
+    run_two(check)

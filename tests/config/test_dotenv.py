@@ -97,6 +97,17 @@ def test_expansion(tmp_path: Path, text: str, expected: str) -> None:
     assert read_env_files(tmp_path, "development", {"HOME": "/home/me"}).values["B"] == expected
 
 
+def test_variables_that_refer_too_deep_are_an_error(tmp_path: Path) -> None:
+    def chain(length: int) -> str:
+        return "".join(f"N{number}=$N{number + 1}\n" for number in range(length)) + f"N{length}=end\n"
+
+    (tmp_path / ".env").write_text(chain(99))
+    assert read_env_files(tmp_path, "dev", {}).values["N0"] == "end"
+    (tmp_path / ".env").write_text(chain(2000))
+    with pytest.raises(ConfigError, match=r"\.env: .* at most 100 deep, found N100"):
+        read_env_files(tmp_path, "dev", {})
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfA=1")
     assert read_env_files(tmp_path, "development", {}).values == {"A": "1"}

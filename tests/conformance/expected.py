@@ -26,6 +26,7 @@ class Expected:
 
 
 WEBSOCKET: dict[str, Expected] = {
+    "longwave": Expected(0, frozenset()),
     "uvicorn-wsproto": Expected(10, _NO_ECHO),
     "uvicorn": Expected(14, _NO_ECHO | _LATE_UTF8, frozenset({"7.1.5"})),
     "ws": Expected(4, _LATE_UTF8),
@@ -35,11 +36,11 @@ WEBSOCKET: dict[str, Expected] = {
 }
 """By the names of `peers`."""
 
-_SERVERS = ("uvicorn-wsproto", "uvicorn", "granian", "hypercorn", "ws")
+_SERVERS = ("longwave", "uvicorn-wsproto", "uvicorn", "granian", "hypercorn", "ws")
 
 
-def _row(words: str) -> dict[str, str]:
-    return dict(zip(_SERVERS, words.split(" | "), strict=True))
+def _row(words: str, longwave: str = "400") -> dict[str, str]:
+    return dict(zip(_SERVERS, [longwave, *words.split(" | ")], strict=True))
 
 
 MATRIX: dict[str, dict[str, str]] = {
@@ -67,8 +68,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "two Hosts": _row("400 | ok | ok | 400 | ok"),
     "Host a b": _row("ok | ok | ok | ok | ok"),
     "Host u@h": _row("ok | ok | ok | ok | ok"),
-    "HTTP/9.9": _row("ok | 400 | 400 | ok | 400"),
-    "HTTP/2.0 on h1": _row("ok | ok | 400 | ok | ok"),
+    "HTTP/9.9": _row("ok | 400 | 400 | ok | 400", longwave="505"),
+    "HTTP/2.0 on h1": _row("ok | ok | 400 | ok | ok", longwave="505"),
     "two spaces before the version": _row("400 | ok | 400 | 400 | ok"),
 }
 """Case by its name, then server: a status, `ok` when the handler ran and 2xx came, `hangs`."""

@@ -50,7 +50,7 @@ async def play(case: Handshake, address: Address, timing: Timing) -> Result:
 
 def _judge(case: Handshake, answer: Answer) -> tuple[Verdict, str]:
     saw = str(answer.status)
-    if answer.status != 101 and answer.status < 400 or (answer.status == 101) != (101 in case.status):
+    if (answer.status != 101 and answer.status < 400) or (answer.status == 101) != (101 in case.status):
         return Verdict.FAILED, saw
     wrong = [
         name.decode()

@@ -1,4 +1,4 @@
-"""Other people's servers, as processes, with the server under test on them."""
+"""Servers as processes, ours among them, each with the echo that the tables need."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ CACHE = Path(sys.prefix) / "calibration"
 """Where what is not of Python's index is installed; `make clean` removes it with the environment."""
 NPM = ("ws@8.23.0", "bun@1.4.5")
 PIP = ("granian==2.8.7",)
+_LONGWAVE = str(Path(sys.executable).with_name("longwave"))
 ASGI = "tests.conformance.apps.echo_asgi:app"
 
 
@@ -51,10 +52,20 @@ def _uvicorn(*arguments: str) -> Callable[[int], list[str]]:
 
 
 PEERS = (
-    Peer("uvicorn-wsproto", "uvicorn with h11 and wsproto", "uvicorn", _uvicorn("--http=h11", "--ws=wsproto")),
+    Peer(
+        "longwave",
+        "Longwave",
+        "longwave",
+        lambda port: [_LONGWAVE, "start", str(APPS / "longwave"), "--port", str(port)],
+    ),
+    Peer(
+        "uvicorn-wsproto", "uvicorn with h11 and wsproto", "uvicorn", _uvicorn("--http=h11", "--ws=wsproto")
+    ),
     Peer("uvicorn", "uvicorn as it comes", "uvicorn", _uvicorn()),
     Peer("ws", "Node.js and ws", "ws", lambda port: [str(node()), _linked("echo_node.mjs"), str(port)]),
-    Peer("bun", "Bun", "bun", lambda port: [str(_bun()), str(APPS / "echo_bun.mjs"), str(port)], ("autobahn",)),
+    Peer(
+        "bun", "Bun", "bun", lambda port: [str(_bun()), str(APPS / "echo_bun.mjs"), str(port)], ("autobahn",)
+    ),
     Peer(
         "hypercorn",
         "Hypercorn",
@@ -83,6 +94,8 @@ def running(peer: Peer) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
+    env = {key: value for key, value in os.environ.items() if key not in ("HOST", "PORT")}
+    env = {key: value for key, value in env.items() if not key.startswith("LONGWAVE_")}
     path = os.pathsep.join([str(Path(__file__).parents[2]), str(CACHE / "python")])
     with tempfile.TemporaryFile("w+b") as output:
         process = subprocess.Popen(
@@ -90,7 +103,7 @@ def running(peer: Peer) -> Iterator[int]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**env, "PYTHONPATH": path},
             cwd=CACHE if CACHE.is_dir() else None,
             start_new_session=True,
         )

@@ -41,11 +41,21 @@ class Answer:
     body: bytes = b""
 
 
+class _Reader(asyncio.StreamReader):
+    """A reader that tells whether the server has ended its side, whatever is left to read."""
+
+    ended = False
+
+    def feed_eof(self) -> None:
+        self.ended = True
+        super().feed_eof()
+
+
 @dataclass(slots=True)
 class Wire:
     """One connection. Reading ends at the end of the connection, by whatever means it came."""
 
-    reader: asyncio.StreamReader
+    reader: _Reader
     writer: asyncio.StreamWriter
     patience: float
     local: int = field(default=0)
@@ -56,11 +66,16 @@ class Wire:
             self.writer.write(data)
 
     async def chopped(self, data: bytes, size: int) -> None:
-        """Send bytes, `size` at a time, with a turn of the loop between them; 0 is all at once."""
+        """Send bytes, `size` at a time, with a turn of the loop between them; 0 is all at once.
+
+        What is left stays unsent when the server ends its side: it would be answered by a reset.
+        """
         for start in range(0, len(data), size or max(1, len(data))):
             self.send(data[start : start + (size or len(data))])
             if size:
                 await asyncio.sleep(0)
+                if self.reader.ended:
+                    return
 
     async def answer(self, *, head_only: bool = False) -> Answer | None:
         """Read one response, those of status 100 left out; None at the end of the connection.
@@ -108,8 +123,13 @@ class Wire:
 @asynccontextmanager
 async def connected(address: Address, timing: Timing) -> AsyncIterator[Wire]:
     """Connect, and cut the connection at the end of the block."""
+    loop = asyncio.get_running_loop()
+    reader = _Reader()
     async with asyncio.timeout(timing.patience):
-        reader, writer = await asyncio.open_connection(address.host, address.port)
+        transport, protocol = await loop.create_connection(
+            lambda: asyncio.StreamReaderProtocol(reader), address.host, address.port
+        )
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     try:
         yield Wire(reader, writer, timing.patience, writer.get_extra_info("sockname")[1])
     finally:

@@ -36,6 +36,13 @@ def test_a_stranger_is_not_believed() -> None:
             [(b"x-forwarded-proto", b"https"), (b"x-forwarded-host", b"example.com")],
             Forwarded(None, "https", b"example.com"),
         ),
+        # A zone may be any text.
+        ([(b"x-forwarded-for", b'fe80::1%eth0" 200')], Forwarded(("fe80::1", 0), None, None)),
+        ([(b"x-forwarded-for", b"1.2.3.4%eth0")], Forwarded(None, None, None)),
+        # What could not stand in a Host field is no host.
+        ([(b"x-forwarded-host", b"a b")], Forwarded(None, None, None)),
+        ([(b"x-forwarded-host", b"a.example:80/x")], Forwarded(None, None, None)),
+        ([(b"x-forwarded-host", b"[2001:db8::1]:80")], Forwarded(None, None, b"[2001:db8::1]:80")),
         ([(b"x-forwarded-proto", b"gopher")], Forwarded(None, None, None)),
         (
             [(b"forwarded", b'for=6.6.6.6, for="[2001:db8::2]:9";proto=https;host=a.example')],

@@ -27,14 +27,18 @@ SESSION = {"opened", "received", "pinged", "ponged", "drained", "closed", "deliv
 MEMBERS: list[tuple[str, Any, set[str]]] = [
     ("peer.md", longwave.Peer, SESSION | {"closed_with"}),
     ("message.md", longwave.Message, set()),
-    ("event.md", longwave.Event, {"fields", "staged", "release", "reply", "stream", "request"}),
+    ("event.md", longwave.Event, {"fields", "take_staged", "task", "release", "reply", "stream", "request"}),
     (
         "event-stream.md",
         longwave.EventStream,
-        SESSION | {"reply", "started", "end", "end_after_head", "beat"},
+        SESSION | {"reply", "started", "end", "is_of", "beat"},
     ),
     ("event-stream.md", longwave.EventMessage, set()),
-    ("response.md", longwave.Response, {"fields"}),
+    (
+        "response.md",
+        longwave.Response,
+        {"fields", "copy", *(name for name in dir(Exception) if not name.startswith("_"))},
+    ),
     ("handlers.md", longwave.UpgradeResult, set()),
     ("handlers.md", longwave.CloseDetails, set()),
     ("testing.md", longwave.testing.TestClient, set()),

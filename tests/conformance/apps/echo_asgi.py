@@ -48,6 +48,8 @@ async def _http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     while more:
         message = await receive()
         if message["type"] != "http.request":
+            # A handler that takes what it has for the body: the server alone can keep it from a 200.
+            await _answer(send, b"broken")
             return
         body += message.get("body", b"")
         more = message.get("more_body", False)

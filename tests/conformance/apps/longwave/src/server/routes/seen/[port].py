@@ -9,5 +9,5 @@ from longwave import Event
 from ...notes import take
 
 
-def handler(event: Event) -> dict[str, Any]:
+def get(event: Event) -> dict[str, Any]:
     return take(int(event.params["port"]))

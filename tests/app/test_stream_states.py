@@ -1,0 +1,683 @@
+"""An event stream in each of its states: made, begun, opened, paused, ended, closed by the client."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from longwave.app.app import App
+from longwave.app.event import Event
+from longwave.app.event_stream import EventStream, create_event_stream
+from longwave.app.handlers import Middleware
+from longwave.app.hooks import define_websocket_handler
+from longwave.app.response import Response
+from longwave.contract import FullReply, StreamReply
+from longwave.core.sse import sse_wire
+from longwave.errors import HTTPError, LimitError
+from longwave.limits import Limits
+from longwave.types import SendStatus
+from tests.app.harness import FakeLink, ask, full, make_app, open_stream, run_app, turn
+
+
+def plain(event: Event) -> EventStream:
+    return create_event_stream(event)
+
+
+class Handler:
+    """A handler whose steps the test lets go, one after the other."""
+
+    def __init__(self, *steps: Callable[[EventStream], Any], result: Any = "stream") -> None:
+        self.steps = steps
+        self.result = result
+        self.gate = asyncio.Semaphore(0)
+        self.closed: list[str] = []
+        self.made: list[EventStream] = []
+        self.ended: list[str] = []
+
+    async def __call__(self, event: Event) -> Any:
+        stream = create_event_stream(event)
+        self.made.append(stream)
+        stream.on_closed(lambda: self.closed.append("closed"))
+        try:
+            for step in self.steps:
+                result = step(stream)
+                if hasattr(result, "__await__"):
+                    await result
+                await self.gate.acquire()
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        self.ended.append("returned")
+        if isinstance(self.result, Exception):
+            raise self.result
+        return stream if self.result == "stream" else self.result
+
+
+def push(stream: EventStream) -> Any:
+    return stream.push("pushed")
+
+
+def subscribe(stream: EventStream) -> Any:
+    stream.subscribe("room")
+
+
+def clean(app: App) -> None:
+    stats = app.stats()
+    assert (stats["tasks"], stats["streams"], stats["topics"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("result", ["stream", "plain", HTTPError(409), KeyError("x"), Response("r", 201)])
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize("with_middleware", [False, True])
+def test_whatever_the_handler_does_then(
+    result: Any, begun: bool, opened: bool, with_middleware: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def passing(event: Event, next: Any) -> Any:
+        return await next()
+
+    async def check(app: App) -> None:
+        task = asyncio.create_task(ask(app, "/sse"))
+        await turn(4)
+        link = FakeLink(sse_wire(False))
+        if begun:
+            reply = await task
+            assert isinstance(reply, StreamReply)
+            if opened:
+                reply.session.opened(link)
+        handler.gate.release()
+        await turn(6)
+        if not begun:
+            reply = await task
+            if result == "stream":
+                assert isinstance(reply, StreamReply)
+                reply.session.opened(link)
+            else:
+                assert isinstance(reply, FullReply)
+                expected = {"plain": 200, "HTTPError": 409, "KeyError": 500, "Response": 201}
+                assert reply.status == expected[result if result == "plain" else type(result).__name__]
+        elif not opened:
+            assert isinstance(reply, StreamReply)
+            reply.session.opened(link)
+        (stream,) = handler.made
+        if result == "stream":
+            assert link.closed_with is None and handler.closed == []
+            assert link.text == ("data: pushed\n\n" if begun else "")
+            stream.closed(1006, "")
+        elif begun:
+            assert link.text == "data: pushed\n\n" and link.closed_with == (1000, "")
+            stream.closed(1000, "")
+        await turn(3)
+        assert handler.closed == ["closed"] and stream.is_closed
+        assert not await stream.push("late")
+        clean(app)
+
+    handler = Handler(push if begun else subscribe, result=result)
+    middleware = [Middleware(passing)] if with_middleware else []
+    with caplog.at_level(logging.CRITICAL):
+        run_app(make_app({"/sse": handler}, middleware=middleware), check)
+
+
+@pytest.mark.parametrize("with_middleware", [False, True])
+@pytest.mark.parametrize("when", ["made", "begun", "opened", "begun, not opened"])
+def test_whenever_the_client_goes(when: str, with_middleware: bool) -> None:
+    async def passing(event: Event, next: Any) -> Any:
+        return await next()
+
+    async def check(app: App) -> None:
+        task = asyncio.create_task(ask(app, "/sse"))
+        await turn(4)
+        link = FakeLink(sse_wire(False))
+        if when == "made":
+            task.cancel()
+        else:
+            reply = await task
+            assert isinstance(reply, StreamReply)
+            if when != "begun, not opened":
+                reply.session.opened(link)
+            reply.session.closed(1006, "")
+            reply.session.closed(1006, "")
+        await turn(6)
+        assert handler.closed == ["closed"] and handler.ended == ["cancelled"]
+        assert handler.made[0].is_closed
+        clean(app)
+
+    handler = Handler(subscribe if when == "made" else push, push)
+    middleware = [Middleware(passing)] if with_middleware else []
+    run_app(make_app({"/sse": handler}, middleware=middleware), check)
+
+
+@pytest.mark.parametrize("with_middleware", [False, True])
+def test_a_handler_that_closes_its_own_stream_goes_on(with_middleware: bool) -> None:
+    async def passing(event: Event, next: Any) -> Any:
+        return await next()
+
+    async def check(app: App) -> None:
+        _, link, _ = await open_stream(app, "/sse")
+        handler.gate.release()
+        await turn(3)
+        assert link.closed_with == (1000, "")
+        handler.made[0].closed(1000, "")
+        await turn(3)
+        handler.gate.release()
+        await turn(3)
+        assert handler.ended == ["returned"] and handler.closed == ["closed"]
+        clean(app)
+
+    handler = Handler(push, lambda stream: stream.close())
+    middleware = [Middleware(passing)] if with_middleware else []
+    run_app(make_app({"/sse": handler}, middleware=middleware), check)
+
+
+@pytest.mark.parametrize("how", ["close", "closed"])
+def test_a_stream_that_ended_before_its_head_is_out(how: str) -> None:
+    async def check(app: App) -> None:
+        reply = await ask(app, "/sse")
+        assert isinstance(reply, StreamReply)
+        stream = reply.session
+        assert isinstance(stream, EventStream)
+        stream.pause()
+        assert await stream.push("kept")
+        if how == "close":
+            await stream.close()
+        else:
+            stream.closed(1006, "")
+        await turn(2)
+        assert closed == ["closed"] and stream.is_closed
+        link = FakeLink(sse_wire(False))
+        stream.opened(link)
+        assert link.text == ("data: kept\n\n" if how == "close" else "")
+        assert link.closed_with == (1000, "")
+        stream.closed(1000, "")
+        await turn(2)
+        assert closed == ["closed"]
+        clean(app)
+
+    closed: list[str] = []
+
+    def handler(event: Event) -> EventStream:
+        stream = create_event_stream(event)
+        stream.on_closed(lambda: closed.append("closed"))
+        return stream
+
+    run_app(make_app({"/sse": handler}), check)
+
+
+def test_a_middleware_that_answers_otherwise_ends_what_it_was_given() -> None:
+    closed: list[str] = []
+
+    async def other(event: Event, next: Any) -> Any:
+        await next()
+        if event.path == "/fails":
+            raise HTTPError(409)
+        return Response("other")
+
+    def handler(event: Event) -> EventStream:
+        stream = create_event_stream(event)
+        stream.subscribe("room")
+        stream.every(0.001, lambda: stream.push("tick"))
+        stream.on_closed(lambda: closed.append("closed"))
+        return stream
+
+    async def numbers(event: Event) -> Any:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            closed.append("finally")
+
+    async def check(app: App) -> None:
+        assert (await full(app, "/sse")).body == b"other"
+        assert (await full(app, "/fails")).status == 409
+        assert (await full(app, "/numbers")).body == b"other"
+        await turn(6)
+        assert closed == ["closed", "closed", "finally"]
+        clean(app)
+
+    routes = {"/sse": handler, "/fails": handler, "/numbers": numbers}
+    run_app(make_app(routes, middleware=[Middleware(other)]), check)
+
+
+def test_what_is_published_counts_from_the_subscription_on_and_keeps_its_order() -> None:
+    async def handler(event: Event) -> EventStream:
+        stream = create_event_stream(event)
+        stream.subscribe("room", event="news")
+        event.app.publish("room", "1")
+        await asyncio.sleep(0)
+        event.app.publish("room", "2")
+        await stream.push("3")
+        event.app.publish("room", "4")
+        await stream.push("5")
+        return stream
+
+    async def check(app: App) -> None:
+        reply = await ask(app, "/sse")
+        assert isinstance(reply, StreamReply)
+        await turn(4)
+        app.publish("room", "6")
+        link = FakeLink(sse_wire(True))
+        reply.session.opened(link)
+        app.publish("room", "7")
+        await turn(2)
+        body, rest = b"", b"".join(link.written)
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        texts = [line[6:] for line in body.decode().splitlines() if line.startswith("data: ")]
+        assert texts == list("1234567")
+        assert body.count(b"event: news\n") == 5
+        assert app.stats()["delivery_failures"] == 0
+        reply.session.closed(1006, "")
+
+    run_app(make_app({"/sse": handler}), check)
+
+
+def test_too_much_before_the_head_is_out_ends_the_stream() -> None:
+    async def check(app: App) -> None:
+        reply = await ask(app, "/sse")
+        assert isinstance(reply, StreamReply)
+        stream = reply.session
+        assert isinstance(stream, EventStream)
+        stream.subscribe("room")
+        for _ in range(3):
+            app.publish("room", "x" * 60)
+            await turn(2)
+        assert stream.is_closed and app.stats()["topics"] == 0
+        assert not await stream.push("late")
+
+    run_app(make_app({"/sse": plain}, limits=Limits(outgoing=100)), check)
+
+
+def test_a_paused_stream_sends_nothing_but_signs_of_life() -> None:
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app, "/sse")
+        stream.subscribe("room")
+        stream.pause()
+        await stream.push("1")
+        app.publish("room", "2")
+        await turn(2)
+        await stream.push("3")
+        assert link.text == ""
+        stream.beat(1)
+        assert link.text == ": \n\n"
+        stream.flush()
+        assert stream.is_paused and link.text == ": \n\ndata: 1\n\ndata: 2\n\ndata: 3\n\n"
+        await stream.push("4")
+        assert "4" not in link.text
+        stream.resume()
+        assert link.text.endswith("data: 3\n\ndata: 4\n\n")
+        stream.pause()
+        for _ in range(3):
+            app.publish("room", "y" * 100)
+            await turn(2)
+        assert link.closed_with == (1000, "") and link.text.count("y" * 100) == 2
+
+    run_app(make_app({"/sse": plain}, limits=Limits(outgoing=150)), check)
+
+
+def test_a_push_that_waits_ends_with_the_stream_and_with_its_task() -> None:
+    async def check(app: App) -> None:
+        for end in ("resume", "close", "closed", "cancel"):
+            stream, link, _ = await open_stream(app, "/sse")
+            stream.pause()
+            await stream.push("x" * 100)
+            waiting = [asyncio.create_task(stream.push(str(i))) for i in range(3)]
+            await turn(3)
+            assert not any(task.done() for task in waiting)
+            if end == "cancel":
+                waiting[1].cancel()
+                await turn(2)
+                stream.resume()
+            elif end == "resume":
+                stream.resume()
+            elif end == "close":
+                await stream.close()
+            else:
+                stream.closed(1006, "")
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+            if end == "resume":
+                assert results == [True] * 3 and link.text.endswith("data: 0\n\ndata: 1\n\ndata: 2\n\n")
+            elif end == "cancel":
+                assert isinstance(results[1], asyncio.CancelledError)
+                assert link.text.endswith("data: 0\n\ndata: 2\n\n")
+            else:
+                assert results == [False] * 3
+            stream.closed(1006, "")
+        await turn(2)
+        clean(app)
+
+    run_app(make_app({"/sse": plain}, limits=Limits(outgoing=50)), check)
+
+
+def test_a_slow_clients_push_is_cancelled_or_ended() -> None:
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app, "/sse")
+        link.status, link.buffered = SendStatus.BUFFERED, 1 << 30
+        waiting = asyncio.create_task(stream.push("x"))
+        await turn(2)
+        waiting.cancel()
+        await turn(2)
+        assert waiting.cancelled()
+        link.status = SendStatus.CLOSED
+        assert await stream.push("y")
+
+    run_app(make_app({"/sse": plain}), check)
+
+
+def test_silence_is_not_broken_while_the_client_has_something_to_take() -> None:
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app, "/sse")
+        link.buffered = 10
+        stream.beat(1)
+        assert link.text == ""
+        link.buffered = 0
+        stream.beat(1)
+        assert link.text == ": \n\n"
+
+    run_app(make_app({"/sse": plain}), check)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_callback_that_cancels_itself_stops_no_other(
+    is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    async def check(app: App) -> None:
+        stream, _, _ = await open_stream(app, "/sse")
+        interval = asyncio.create_task(asyncio.sleep(10))
+
+        async def later() -> None:
+            interval.cancel()
+            await interval
+
+        def now() -> None:
+            raise asyncio.CancelledError
+
+        stream.on_closed(later if is_async else now)
+        stream.on_closed(lambda: seen.append("next"))
+        stream.closed(1006, "")
+        await turn(4)
+        interval.cancel()
+        assert seen == ["next"]
+
+    with caplog.at_level(logging.ERROR, "longwave.error"):
+        run_app(make_app({"/sse": plain}), check)
+    assert "on_closed of the stream /sse failed" in caplog.text
+
+
+def test_a_late_callback_waits_for_its_turn() -> None:
+    seen: list[str] = []
+    gate = asyncio.Event()
+
+    async def check(app: App) -> None:
+        stream, _, _ = await open_stream(app, "/sse")
+
+        @stream.on_closed
+        async def slow() -> None:
+            stream.on_closed(lambda: seen.append("from inside"))
+            await gate.wait()
+            seen.append("slow")
+
+        await stream.close()
+        await turn(2)
+        stream.on_closed(lambda: seen.append("late"))
+        await asyncio.to_thread(stream.on_closed, lambda: seen.append("from a thread"))
+        await turn(3)
+        assert seen == []
+        gate.set()
+        await turn(3)
+        assert seen == ["slow", "from inside", "late", "from a thread"]
+        stream.on_closed(lambda: seen.append("last"))
+        await turn(3)
+        assert seen[-1] == "last"
+
+    run_app(make_app({"/sse": plain}), check)
+
+
+def test_nothing_can_be_started_on_a_stream_that_has_ended() -> None:
+    async def work() -> None: ...
+
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app, "/sse")
+        stream.closed(1006, "")
+        with pytest.raises(RuntimeError, match="the connection is closed"):
+            stream.spawn(work())
+        with pytest.raises(RuntimeError, match="the connection is closed"):
+            stream.every(1, work)
+        await stream.subscribe("room")
+        stream.unsubscribe("room")
+        stream.pause()
+        stream.resume()
+        stream.flush()
+        await stream.close()
+        assert not await stream.push("x") and not await stream.push_comment("x")
+        await stream.wait_closed()
+        stream.deliver(b"x")
+        assert link.written == [] and link.closed_with is None
+        clean(app)
+
+    run_app(make_app({"/sse": plain}), check)
+
+
+def test_event_types_of_topics_come_and_go() -> None:
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app, "/sse")
+        stream.subscribe("a", event="first")
+        stream.subscribe("b")
+        for topic in "ab":
+            app.publish(topic, topic)
+        stream.subscribe("b", event="second")
+        app.publish("b", "b")
+        stream.unsubscribe("a")
+        stream.subscribe("a")
+        app.publish("a", "a")
+        await turn(2)
+        assert link.text == ("event: first\ndata: a\n\ndata: b\n\nevent: second\ndata: b\n\ndata: a\n\n")
+        for bad in ("a\nb", "\0"):
+            with pytest.raises(ValueError):
+                stream.subscribe("c", event=bad)
+        with pytest.raises(LimitError):
+            stream.subscribe("c", event="third")
+        app.publish("c", "c")
+        await turn(2)
+        assert "third" not in link.text
+
+    run_app(make_app({"/sse": plain}, limits=Limits(topics_per_peer=2)), check)
+
+
+def test_a_stream_takes_back_what_it_subscribed_by_a_handler() -> None:
+    chat = define_websocket_handler()
+
+    async def check(app: App) -> None:
+        stream, _, _ = await open_stream(app, "/sse")
+        stream.subscribe("room", of=chat)
+        assert app.runtime.hub.namespaces("room") == ["/ws"]
+        stream.unsubscribe("room", of=chat)
+        assert app.stats()["topics"] == 0
+        with pytest.raises(LookupError):
+            stream.subscribe("room", of=define_websocket_handler())
+
+    run_app(make_app({"/sse": plain, "/ws": chat}), check)
+
+
+@pytest.mark.parametrize("how", ["closed", "ended", "not returned", "begun, then an error"])
+def test_nothing_keeps_a_stream_that_is_gone(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(event: Event) -> Any:
+        stream = create_event_stream(event)
+        stream.subscribe("room")
+        stream.on_closed(lambda: None)
+        ghosts.append(weakref.ref(stream))
+        ghosts.append(weakref.ref(event.context))
+        if how.startswith("begun"):
+            await stream.push("x")
+            raise KeyError("x")
+        stream.every(1, lambda: stream.push("x"))
+        return None if how == "not returned" else stream
+
+    class Context(dict[str, Any]):
+        pass
+
+    async def with_context(event: Event) -> Any:
+        event.context = Context()
+        return await handler(event)
+
+    ghosts: list[Any] = []
+
+    async def check(app: App) -> None:
+        reply = await ask(app, "/sse")
+        if isinstance(reply, StreamReply):
+            reply.session.opened(FakeLink(sse_wire(False)))
+            await turn(3)
+            if how == "ended":
+                reply.session.end()  # type: ignore[attr-defined]
+            reply.session.closed(1006, "")
+        del reply
+        await turn(6)
+        clean(app)
+        # By counting alone: no cycle may need the collector.
+        assert [ghost() for ghost in ghosts] == [None, None]
+
+    gc.collect()
+    gc.disable()
+    try:
+        with caplog.at_level(logging.CRITICAL):
+            run_app(make_app({"/sse": with_context}), check)
+    finally:
+        gc.enable()
+
+
+def test_an_error_of_a_subscription_from_a_thread_reaches_who_awaits_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def check(app: App) -> None:
+        stream, link, _ = await open_stream(app, "/sse")
+
+        async def elsewhere() -> None:
+            await stream.subscribe("a")
+            with pytest.raises(LimitError):
+                await stream.subscribe("b")
+            stream.unsubscribe("a")
+            await stream.subscribe("c", event="x")
+            with pytest.raises(ValueError):
+                stream.subscribe("c", event="x\n")
+            app.publish("c", "1")
+            assert await stream.push("2")
+            await stream.close()
+            await stream.wait_closed()
+            assert not await stream.push("3")
+
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+        assert link.text == "event: x\ndata: 1\n\ndata: 2\n\n"
+
+    with caplog.at_level(logging.CRITICAL):
+        run_app(make_app({"/sse": plain}, limits=Limits(topics_per_peer=1)), check)
+
+
+def test_after_the_loop_is_closed_a_stream_is_closed_for_threads() -> None:
+    made: list[EventStream] = []
+
+    async def check(app: App) -> None:
+        stream, _, _ = await open_stream(app, "/sse")
+        made.append(stream)
+
+    run_app(make_app({"/sse": plain}), check)
+    # One that nobody told of its end, as when the process of a test is torn down.
+    made[0]._closed = False
+    results: list[Any] = []
+
+    def work() -> None:
+        stream = made[0]
+        try:
+            results.append(asyncio.run(stream.push("x")))
+            asyncio.run(stream.close())
+            stream.pause()
+            stream.on_closed(lambda: None)
+            stream.unsubscribe("a")
+            asyncio.run(stream.wait_closed())
+            results.append("done")
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(5)
+    assert results == [False, "done"]
+
+
+def test_head_request_of_a_handler_that_pushes() -> None:
+    async def handler(event: Event) -> EventStream:
+        stream = create_event_stream(event)
+        results.append(await stream.push("x"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        results.append(await stream.push("y"))
+        return stream
+
+    results: list[bool] = []
+
+    async def check(app: App) -> None:
+        reply = await ask(app, "/sse", method="HEAD")
+        assert isinstance(reply, StreamReply)
+        link = FakeLink(sse_wire(False))
+        link.close()
+        reply.session.opened(link)
+        reply.session.closed(1000, "")
+        await turn(5)
+        assert link.text == "" and results in ([True], [True, False])
+        clean(app)
+
+    run_app(make_app({"/sse": handler}), check)
+
+
+def test_one_stream_for_one_request() -> None:
+    kept: list[EventStream] = []
+
+    def twice(event: Event) -> EventStream:
+        create_event_stream(event)
+        return create_event_stream(event)
+
+    def foreign(event: Event) -> EventStream:
+        if not kept:
+            kept.append(create_event_stream(event))
+        return kept[0]
+
+    async def check(app: App) -> None:
+        assert (await full(app, "/twice")).status == 500
+        first = await ask(app, "/foreign")
+        assert isinstance(first, StreamReply)
+        assert (await full(app, "/foreign")).status == 500
+        first.session.closed(1006, "")
+        clean(app)
+
+    logging.getLogger("longwave.error").disabled = True
+    try:
+        run_app(make_app({"/twice": twice, "/foreign": foreign}), check)
+    finally:
+        logging.getLogger("longwave.error").disabled = False
+
+
+def test_the_head_takes_what_was_staged_over_its_own_but_for_the_type() -> None:
+    def handler(event: Event) -> EventStream:
+        event.response.set_header("cache-control", "no-store")
+        event.response.set_header("content-type", "text/plain")
+        event.response.set_header("x-own", "1")
+        return create_event_stream(event)
+
+    async def check(app: App) -> None:
+        _, _, reply = await open_stream(app, "/sse")
+        assert reply.headers == [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"x-accel-buffering", b"no"),
+            (b"cache-control", b"no-store"),
+            (b"x-own", b"1"),
+        ]
+
+    run_app(make_app({"/sse": handler}), check)

@@ -1,0 +1,68 @@
+"""One of many that stops to read: the others notice nothing, and it is let go of at its bound (check 19).
+
+Policies and what is told of a buffer are tested one by one in test_slow_clients.py; this is the crowd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bench.robustness.subscriber import SlowSubscriber, slow_subscriber
+from tests.conftest import FULL
+from tests.e2e.measuring import TOLERANCE, measuring, scenario
+from tests.e2e.probe import MIB
+from tests.e2e.wire import measured
+
+KIB = 1024
+BOUND = MIB
+SIZE = KIB
+LISTENERS, RATE, SECONDS = (500, 100, (10, 75)) if FULL else (50, 1000, (2, 7))
+"""What the kernel takes for a client that does not read is several MiB: ten times the rate fills it in a
+tenth of the time, and a tenth of the listeners makes it as many deliveries."""
+
+
+@pytest.mark.timeout(300)
+def test_one_slow_subscriber_of_many(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with measuring(tmp_path_factory.mktemp("slow"), {"timeouts.close": 0.5}) as server:
+
+        async def ask(method: str, path: str) -> dict[str, Any]:
+            return await asyncio.to_thread(server.ask, method, path)
+
+        async def buffered() -> int:
+            return int((await ask("GET", "/bench/room"))["buffered"])
+
+        async def is_cut() -> bool:
+            return await asyncio.to_thread(server.passed, "limits.outgoing") > before
+
+        def measure() -> SlowSubscriber:
+            return scenario(
+                server,
+                lambda target: slow_subscriber(
+                    target, LISTENERS, RATE, SECONDS, size=SIZE, buffered=buffered, is_cut=is_cut
+                ),
+                60 + sum(SECONDS),
+            )
+
+        before = server.passed("limits.outgoing")
+        # Below 5 ms a p99 is the scheduler's and not ours.
+        result = measure()
+        if result.during > max(1.2 * result.before, 0.005):
+            before = server.passed("limits.outgoing")
+            result = measure()
+        measured("the others' p99 before, in ms", 1000 * result.before)
+        measured("the others' p99 meanwhile, in ms", 1000 * result.during)
+        measured("most that waited, in KiB", result.buffered / KIB)
+        measured("seconds until it was cut", result.cut_after or float("inf"))
+        assert result.lost == 0
+        assert result.during <= max(1.2 * result.before, 0.005) * TOLERANCE
+        # It grew to its bound, never beyond it and one message.
+        assert BOUND / 2 < result.buffered <= BOUND + SIZE + 14
+        assert result.cut_after is not None
+        assert server.passed("limits.outgoing") == before + 1
+        # What it finds when it reads again: everything up to then, in order, and why it was closed.
+        assert result.wrong == 0
+        assert result.got * SIZE > BOUND
+        assert result.code == 1013
