@@ -70,8 +70,8 @@ class WebSocket:
 
     `max_message` bounds the bytes of a message (past it 1009), `max_fragments` its frames (past it 1008).
     `closed` is true after a `Close` and after a `ProtocolError`: from then on everything is ignored.
-    `was_fragmented` is set by a message of several frames, and by a compressed one, for whoever shares out time: thousands of frames
-    take milliseconds, while an event looks like any other.
+    `was_fragmented` is set by a message of several frames, and by a compressed one, for whoever shares out
+    time: these may take milliseconds, while an event looks like any other.
     """
 
     __slots__ = (
