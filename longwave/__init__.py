@@ -13,12 +13,13 @@ from longwave.app.response import Response, redirect
 from longwave.assemble import App, create_app
 from longwave.config import ConfigEnv, define_config
 from longwave.errors import ConfigError, HTTPError, LimitError, LongwaveError, MessageError, RouteError
-from longwave.types import SendStatus
+from longwave.types import Compression, SendStatus
 from longwave.web.mount import mount_asgi
 
 __all__ = [
     "App",
     "CloseDetails",
+    "Compression",
     "ConfigEnv",
     "ConfigError",
     "Event",

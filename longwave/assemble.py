@@ -131,6 +131,8 @@ def create_app(
         limits=settings.limits,
         timeouts=settings.timeouts,
         websocket=settings.features.websocket,
+        compress=settings.compression.websocket,
+        compression=settings.compression,
         origins=settings.security.origins,
         trusted_proxies=settings.security.forwarded_allow_ips,
         dev=dev,

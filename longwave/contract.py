@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from longwave.types import Fields, Piece, SendStatus, SlowPolicy, Wire
+from longwave.types import Compression, Fields, Piece, SendStatus, SlowPolicy, Wire
 
 __all__ = [
     "Address",
@@ -208,12 +208,16 @@ class StreamReply:
 
 @dataclass(slots=True)
 class UpgradeReply:
-    """An accepted WebSocket: extra headers, the chosen subprotocol, the session."""
+    """An accepted WebSocket: extra headers, the chosen subprotocol, the session.
+
+    `compress` is what is wanted of compression, None none; a server that cannot leaves it out.
+    """
 
     session: Session
     headers: Fields = field(default_factory=list)
     protocol: str | None = None
     policy: SlowPolicy = SlowPolicy.CLOSE
+    compress: Compression | None = None
 
 
 Reply: TypeAlias = FullReply | StreamReply | UpgradeReply

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["EventWire", "Fields", "Piece", "Publication", "SendStatus", "SlowPolicy", "Wire"]
+__all__ = ["Compression", "EventWire", "Fields", "Piece", "Publication", "SendStatus", "SlowPolicy", "Wire"]
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
 """Header fields in order: lower-case names, values without surrounding space, both latin-1 bytes."""
@@ -36,6 +37,31 @@ class SlowPolicy(enum.Enum):
     DROP_OLD = "drop_old"
 
 
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """How messages of a WebSocket are compressed where its client can (RFC 7692)."""
+
+    context_takeover: bool = False
+    """Whether what is sent may refer to messages before: smaller, but compressed for each client alone, and
+    32 KiB (at 12 bits) for each."""
+    client_context_takeover: bool = False
+    """Whether the client may do the same: 7 KiB and its window for each."""
+    window_bits: int = 12
+    """Base-two logarithm of the window for what is sent, 9 to 15."""
+    client_window_bits: int = 12
+    """The same for what is received, where the client lets itself be told."""
+    threshold: int = 256
+    """Bytes of a message below which it is left alone."""
+
+    def __post_init__(self) -> None:
+        for name in ("window_bits", "client_window_bits"):
+            value = getattr(self, name)
+            if type(value) is not int or not 9 <= value <= 15:
+                raise ValueError(f"{name} is a number from 9 to 15, not {value!r}")
+        if type(self.threshold) is not int or self.threshold < 0:
+            raise ValueError(f"threshold is a number of bytes, not {self.threshold!r}")
+
+
 class Publication(Protocol):
     """What a wire needs to know of a publication."""
 
@@ -55,6 +81,10 @@ class Publication(Protocol):
     def position(self) -> str | None:
         """`epoch:offset` on a topic with history, else None."""
 
+    @property
+    def compress(self) -> bool | None:
+        """Whether to compress it where that was agreed on; None leaves it to the wire."""
+
 
 class Wire(Protocol):
     """Turns publications into pieces for one format; pure, and one object per format."""
@@ -62,8 +92,11 @@ class Wire(Protocol):
     def encode(self, outgoing: Publication) -> Piece:
         """Return the piece of one publication."""
 
-    def frame(self, payload: bytes, is_text: bool) -> Piece:
-        """Return the piece of one message that goes to one receiver alone."""
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> Piece:
+        """Return the piece of one message that goes to one receiver alone.
+
+        `compress` is that of `Publication`.
+        """
 
     def join(self, pieces: Sequence[Piece]) -> Piece:
         """Return one piece that is the given pieces in order."""

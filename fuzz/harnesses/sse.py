@@ -27,6 +27,7 @@ class Outgoing:
     is_text: bool
     topic: str
     position: str | None
+    compress: bool | None = None
 
 
 class Expected:

@@ -27,6 +27,7 @@ from longwave.errors import HTTPError, RequestError
 from longwave.hub.drivers import Backplane
 from longwave.limits import Limits, Timeouts
 from longwave.routing.table import Table
+from longwave.types import Compression
 
 __all__ = ["App", "RouteInfo", "StaticSource"]
 
@@ -59,6 +60,8 @@ class App:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         websocket: bool = True,
+        compress: bool = False,
+        compression: Compression | None = None,
         origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
         dev: bool = False,
@@ -69,6 +72,8 @@ class App:
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
         self.websocket = websocket
+        self.compress = compress
+        self.compression = compression or Compression()
         self.origins = tuple(origins)
         self._proxies = TrustedProxies(trusted_proxies)
         self.dev = dev
@@ -94,13 +99,19 @@ class App:
     # What a developer uses.
 
     def publish(
-        self, topic: str, data: Any, *, namespace: str | None = None, of: WebSocketHandler | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        namespace: str | None = None,
+        of: WebSocketHandler | None = None,
+        compress: bool | None = None,
     ) -> None:
         """Publish to every subscriber of a topic, from any thread.
 
         WebSocket peers and event streams alike. All namespaces unless one is named, by text or by its
         handler. Raises `TypeError` or `ValueError` for data or a topic that cannot be sent, `RuntimeError`
-        when the app does not run.
+        when the app does not run. `compress` as for `Peer.send`.
         """
         payload, is_text = encode_value(data)
         runtime = self.runtime
@@ -108,9 +119,9 @@ class App:
         if of is not None:
             namespace = self.namespace_of(of)
         if runtime.is_here():
-            runtime.publish(topic, payload, is_text, namespace)
+            runtime.publish(topic, payload, is_text, namespace, None, compress)
         else:
-            runtime.from_thread(runtime.publish, topic, payload, is_text, namespace)
+            runtime.from_thread(runtime.publish, topic, payload, is_text, namespace, None, compress)
 
     def use_hooks(self, handler: WebSocketHandler) -> None:
         """Run the hooks of a handler before those of every route; for plugins."""

@@ -18,7 +18,12 @@ running: dict[App, None] = {}
 
 
 def publish(
-    topic: str, data: Any, *, namespace: str | None = None, of: WebSocketHandler | None = None
+    topic: str,
+    data: Any,
+    *,
+    namespace: str | None = None,
+    of: WebSocketHandler | None = None,
+    compress: bool | None = None,
 ) -> None:
     """Publish to every subscriber of a topic, by the app that this code runs in.
 
@@ -34,4 +39,4 @@ def publish(
                 else f"publish() cannot choose among {len(running)} running apps: use app.publish()"
             )
         (app,) = running
-    app.publish(topic, data, namespace=namespace, of=of)
+    app.publish(topic, data, namespace=namespace, of=of, compress=compress)

@@ -10,7 +10,7 @@ from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, wa
 from longwave.app.headers import HeadersInit
 from longwave.app.typed import reader_of
 from longwave.errors import DefinitionError
-from longwave.types import SlowPolicy
+from longwave.types import Compression, SlowPolicy
 
 __all__ = [
     "CloseDetails",
@@ -60,7 +60,7 @@ class CloseDetails:
 class UpgradeResult:
     """What an `upgrade` hook may settle.
 
-    Response headers, namespace, context, subprotocol, user.
+    Response headers, namespace, context, subprotocol, user, compression.
     """
 
     headers: HeadersInit = ()
@@ -68,6 +68,7 @@ class UpgradeResult:
     context: Mapping[str, Any] = field(default_factory=dict)
     protocol: str | None = None
     user: Any = None
+    compress: bool | Compression | None = None
 
 
 class WebSocketHandler:
@@ -75,13 +76,15 @@ class WebSocketHandler:
 
     They are `upgrade open message close drain error ping pong`. `protocols` are the subprotocols in order of
     preference; `namespace` overrides the path; `blocking` runs sync hooks in threads; `slow` is the policy
-    for a peer that does not keep up with what others publish.
+    for a peer that does not keep up with what others publish; `compress` says whether messages are
+    compressed where the client can, None as the settings do.
     """
 
     protocols: tuple[str, ...] = ()
     namespace: str | None = None
     blocking: bool = False
     slow: str = "close"
+    compress: bool | Compression | None = None
 
     def find_hook(self, name: str) -> Hook | None:
         """Return the hook of that name, or None."""
@@ -166,11 +169,13 @@ def define_websocket_handler(
     namespace: str | None = None,
     blocking: bool = False,
     slow: str = "close",
+    compress: bool | Compression | None = None,
 ) -> DefinedWebSocketHandler:
     """Make a WebSocket handler of hooks, given here or set by decorators.
 
     Hooks are sync or async, and may take fewer arguments than they are offered. `slow` is "close",
-    "drop_new" or "drop_old". Raises `DefinitionError` for a hook that needs more arguments.
+    "drop_new" or "drop_old". `compress` is true, false, a `Compression`, or None for what the settings say.
+    Raises `DefinitionError` for a hook that needs more arguments.
     """
     if isinstance(protocols, str):
         raise DefinitionError(f'protocols is a tuple of names: write protocols=("{protocols}",)')
@@ -189,7 +194,9 @@ def define_websocket_handler(
     handler.namespace = namespace
     handler.blocking = blocking
     handler.slow = slow
+    handler.compress = compress
     _policy(slow)
+    _check_compress(compress)
     return handler
 
 
@@ -211,6 +218,7 @@ class Hooks:
     protocols: tuple[str, ...] = ()
     namespace: str | None = None
     policy: SlowPolicy = SlowPolicy.CLOSE
+    compress: bool | Compression | None = None
 
 
 def compile_hooks(handler: WebSocketHandler, *, watch: bool = False) -> Hooks:
@@ -220,7 +228,10 @@ def compile_hooks(handler: WebSocketHandler, *, watch: bool = False) -> Hooks:
     whose type cannot be resolved.
     """
     hooks = Hooks(
-        protocols=tuple(handler.protocols), namespace=handler.namespace or None, policy=_policy(handler.slow)
+        protocols=tuple(handler.protocols),
+        namespace=handler.namespace or None,
+        policy=_policy(handler.slow),
+        compress=_check_compress(handler.compress),
     )
     for name, offered in ARGUMENTS.items():
         function = handler.find_hook(name)
@@ -288,6 +299,7 @@ def _joined(first: Any, second: Any) -> Any:
         context={**first.context, **second.context},
         protocol=second.protocol or first.protocol,
         user=first.user if second.user is None else second.user,
+        compress=first.compress if second.compress is None else second.compress,
     )
 
 
@@ -307,3 +319,9 @@ def _policy(slow: str) -> SlowPolicy:
         return SlowPolicy(slow)
     except ValueError:
         raise DefinitionError(f'slow is "close", "drop_new" or "drop_old", not {slow!r}') from None
+
+
+def _check_compress(compress: Any) -> bool | Compression | None:
+    if compress is None or isinstance(compress, (bool, Compression)):
+        return compress
+    raise DefinitionError(f"compress is True, False, a Compression or None, not {compress!r}")

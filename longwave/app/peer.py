@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -92,32 +93,48 @@ class Peer(Hooked):
         """Bytes accepted for this peer and not yet taken by the network."""
         return self._link.buffered if self._link is not None else 0
 
-    def send(self, data: Any) -> SendStatus:
+    def send(self, data: Any, *, compress: bool | None = None) -> SendStatus:
         """Send a value to this peer alone; never raises for the network.
 
         `str` is a text message, bytes-like a binary one, a `Message` keeps its type, the rest is JSON text.
-        Raises `TypeError` for None and what JSON cannot hold.
+        Raises `TypeError` for None and what JSON cannot hold. `compress` says whether to compress it where
+        the client agreed to that; None leaves small messages alone.
         """
         payload, is_text = encode_value(data)
         runtime = self._runtime
         if get_ident() != runtime.thread:
-            if self.closed_with is None and self._ask(self._send, payload, is_text):
+            # Encoded here all the same: what cannot be sent raises in the caller.
+            again = partial(self.send, payload.decode() if is_text else payload, compress=compress)
+            if self.closed_with is None and self._ask(again):
                 return SendStatus.BUFFERED
             return SendStatus.CLOSED
-        return self._send(payload, is_text)
+        # No further call below this one: it would cost as much as the rest.
+        link = self._link
+        if link is None or self.closed_with is not None:
+            return SendStatus.CLOSED
+        piece = self.wire.frame(payload, is_text, compress)
+        hub = runtime.hub
+        if hub.pending:
+            if link.buffered > runtime.hold_below:
+                hub.settle(self)
+            elif hub.hold(self, piece):
+                return SendStatus.SENT
+        return link.write(piece)
 
-    def publish(self, topic: str, data: Any, *, include_self: bool = False) -> None:
+    def publish(
+        self, topic: str, data: Any, *, include_self: bool = False, compress: bool | None = None
+    ) -> None:
         """Publish to the subscribers of a topic in this namespace.
 
-        This peer is left out unless it is included, and need not be subscribed.
+        This peer is left out unless it is included, and need not be subscribed. `compress` as for `send`.
         """
         payload, is_text = encode_value(data)
         runtime = self._runtime
         if get_ident() != runtime.thread:
             runtime.hub.check(topic)
-            runtime.from_thread(self._publish, topic, payload, is_text, include_self)
+            runtime.from_thread(self._publish, topic, payload, is_text, include_self, compress)
             return
-        self._publish(topic, payload, is_text, include_self)
+        self._publish(topic, payload, is_text, include_self, compress)
 
     def subscribe(self, topic: str) -> Awaitable[None]:
         """Listen to a topic of this namespace; counts at once.
@@ -285,22 +302,12 @@ class Peer(Hooked):
 
     # Below: how it is done.
 
-    def _send(self, payload: bytes, is_text: bool) -> SendStatus:
-        link = self._link
-        if link is None or self.closed_with is not None:
-            return SendStatus.CLOSED
-        piece = self.wire.frame(payload, is_text)
+    def _publish(
+        self, topic: str, payload: bytes, is_text: bool, include_self: bool, compress: bool | None
+    ) -> None:
         hub = self._runtime.hub
-        if hub.pending:
-            if link.buffered > self._runtime.hold_below:
-                hub.settle(self)
-            elif hub.hold(self, piece):
-                return SendStatus.SENT
-        return link.write(piece)
-
-    def _publish(self, topic: str, payload: bytes, is_text: bool, include_self: bool) -> None:
-        hub = self._runtime.hub
-        self._runtime.publish(topic, payload, is_text, self.namespace, None if include_self else self)
+        exclude = None if include_self else self
+        self._runtime.publish(topic, payload, is_text, self.namespace, exclude, compress)
         if hub.behind and self._link is not None and self.closed_with is None:
             self._hold(BEHIND)
             hub.when_caught_up(self._caught_up)

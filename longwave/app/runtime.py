@@ -285,6 +285,7 @@ class Runtime:
         is_text: bool,
         namespace: str | None = None,
         exclude: Peer | None = None,
+        compress: bool | None = None,
     ) -> None:
         """Publish, and in dev say so when it reached nobody only because the listeners are elsewhere."""
         if namespace is not None and not self.hub.listeners(topic, namespace):
@@ -293,7 +294,7 @@ class Runtime:
                 dev_log.warning(
                     "nobody heard %r in namespace %s: its listeners are in %s", topic, namespace, others
                 )
-        self.hub.publish(topic, payload, is_text, namespace, exclude)
+        self.hub.publish(topic, payload, is_text, namespace, exclude, compress)
 
     def _sweep(self) -> None:
         self._sweeper = None

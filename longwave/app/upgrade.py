@@ -15,6 +15,7 @@ from longwave.contract import UpgradeReply
 from longwave.core.handshake import choose_protocol, offered_protocols
 from longwave.core.origin import check_origin
 from longwave.errors import HTTPError, RequestError
+from longwave.types import Compression
 
 if TYPE_CHECKING:
     from longwave.app.app import App
@@ -94,4 +95,20 @@ def _accept(peer: Peer, route: Route, offered: list[str], result: Any) -> Upgrad
     peer.namespace = result.namespace or hooks.namespace or event.path
     peer.protocol = protocol
     peer.user = result.user
-    return UpgradeReply(peer, encode_fields(result.headers), protocol, hooks.policy)
+    compress = _compression(event.app, route, result.compress)
+    return UpgradeReply(peer, encode_fields(result.headers), protocol, hooks.policy, compress)
+
+
+def _compression(app: App, route: Route, chosen: Any) -> Compression | None:
+    """Return what is wanted of compression: what the hook says, else the route, else the settings."""
+    if chosen is None:
+        chosen = route.hooks.compress
+    if chosen is None:
+        chosen = app.compress
+    if isinstance(chosen, Compression):
+        return chosen
+    if chosen is True or chosen is False:
+        return app.compression if chosen else None
+    raise TypeError(
+        f"the upgrade hook of {route} chose compress={chosen!r}: expected True, False, a Compression or None"
+    )

@@ -31,7 +31,7 @@ class AsgiWsWire:
         """Return the piece of one publication; all its receivers share it."""
         return self.frame(outgoing.payload, outgoing.is_text)
 
-    def frame(self, payload: bytes, is_text: bool) -> Messages:
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> Messages:
         """Return the piece of one message."""
         if is_text:
             piece = Messages(({"type": "websocket.send", "text": payload.decode()},))

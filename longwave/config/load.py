@@ -15,6 +15,7 @@ from longwave.config.layers import Layer, Value, layer_from_environment, layer_f
 from longwave.config.schema import known_keys
 from longwave.config.settings import (
     Command,
+    CompressionSettings,
     FeatureSettings,
     HmrSettings,
     LogSettings,
@@ -116,6 +117,7 @@ def _settings(layers: Sequence[Layer], *, root: Path, command: Command, mode: st
         mode=mode,
         server=ServerSettings(**{**_section(ServerSettings, "server", values), "hmr": hmr}),
         features=FeatureSettings(**_section(FeatureSettings, "features", values)),
+        compression=CompressionSettings(**_section(CompressionSettings, "compression", values)),
         security=SecuritySettings(**_section(SecuritySettings, "security", values)),
         limits=Limits(**_section(Limits, "limits", values)),
         timeouts=Timeouts(**_section(Timeouts, "timeouts", values)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longwave.config.settings import (
+    CompressionSettings,
     FeatureSettings,
     HmrSettings,
     LogSettings,
@@ -93,6 +94,7 @@ def _kinds() -> dict[str, Kind]:
     kinds = {f"server.{name}": kind for name, kind in _SERVER.items()}
     kinds |= {f"server.hmr.{name}": kind for name, kind in _HMR.items()}
     kinds |= {f"features.{field.name}": FLAG for field in fields(FeatureSettings)}
+    kinds |= {f"compression.{name}": kind for name, kind in _COMPRESSION.items()}
     kinds |= {f"security.{name}": kind for name, kind in _SECURITY.items()}
     kinds |= {f"limits.{field.name}": _count(field.name in _LIMITS_OFF_AT_0) for field in fields(Limits)}
     kinds |= {
@@ -224,6 +226,7 @@ _SECTIONS: Mapping[str, Callable[[], Any]] = {
     "server": ServerSettings,
     "server.hmr": HmrSettings,
     "features": FeatureSettings,
+    "compression": CompressionSettings,
     "security": SecuritySettings,
     "limits": Limits,
     "timeouts": Timeouts,
@@ -255,6 +258,15 @@ _HMR = {
     "client_port": PORT,
     "timeout": _seconds(False),
     "overlay": FLAG,
+}
+_BITS = _integer(9, 15, "an integer from 9 to 15")
+_COMPRESSION = {
+    "websocket": FLAG,
+    "context_takeover": FLAG,
+    "client_context_takeover": FLAG,
+    "window_bits": _BITS,
+    "client_window_bits": _BITS,
+    "threshold": _count(True),
 }
 _SECURITY = {
     "origins": _texts("a list of origins", _origin),

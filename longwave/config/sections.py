@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 __all__ = [
+    "CompressionConfig",
     "Config",
     "ExperimentalConfig",
     "FeaturesConfig",
@@ -55,6 +56,17 @@ class FeaturesConfig(TypedDict, total=False):
     """What may be switched off; `features`."""
 
     websocket: bool
+
+
+class CompressionConfig(TypedDict, total=False):
+    """Compression of WebSocket messages; `compression`."""
+
+    websocket: bool
+    context_takeover: bool
+    client_context_takeover: bool
+    window_bits: int
+    client_window_bits: int
+    threshold: int
 
 
 class SecurityConfig(TypedDict, total=False):
@@ -126,6 +138,7 @@ class Config(TypedDict, total=False):
 
     server: ServerConfig
     features: FeaturesConfig
+    compression: CompressionConfig
     security: SecurityConfig
     limits: LimitsConfig
     timeouts: TimeoutsConfig

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from longwave.limits import Limits, Timeouts
+from longwave.types import Compression
 
 __all__ = [
     "Command",
+    "CompressionSettings",
     "FeatureSettings",
     "Hidden",
     "HmrSettings",
@@ -74,6 +76,14 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CompressionSettings(Compression):
+    """`compression`: whether WebSocket messages are compressed, and how."""
+
+    websocket: bool = False
+    """Whether they are where neither the route nor its `upgrade` hook says."""
+
+
+@dataclass(frozen=True, slots=True)
 class SecuritySettings:
     """`security`: whom the server believes."""
 
@@ -124,6 +134,7 @@ class Settings:
     mode: str = "production"
     server: ServerSettings = field(default_factory=ServerSettings)
     features: FeatureSettings = field(default_factory=FeatureSettings)
+    compression: CompressionSettings = field(default_factory=CompressionSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)

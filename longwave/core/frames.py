@@ -52,7 +52,7 @@ class WsWire:
         """Return the frame of one publication."""
         return self.frame(outgoing.payload, outgoing.is_text)
 
-    def frame(self, payload: bytes, is_text: bool) -> bytes:
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> bytes:
         """Return the frame of one message."""
         size = len(payload)
         if size < 126:

@@ -94,8 +94,12 @@ def choose_protocol(offered: Sequence[str], supported: Sequence[str]) -> str | N
     return next((protocol for protocol in supported if protocol in names), None)
 
 
-def encode_switch(accept: bytes, protocol: str | None = None, extra: Fields | None = None) -> bytes:
+def encode_switch(
+    accept: bytes, protocol: str | None = None, extra: Fields | None = None, extensions: bytes = b""
+) -> bytes:
     """Return the head of the 101 response (RFC 6455 section 4.2.2, point 5).
+
+    `extensions` is what was negotiated, as it goes on the wire.
 
     Raises `ValueError` for a subprotocol or an extra field that cannot stand in a head, and for fields
     that the handshake itself sets.
@@ -106,6 +110,8 @@ def encode_switch(accept: bytes, protocol: str | None = None, extra: Fields | No
         if not protocol.isascii() or not _TOKEN.fullmatch(name):
             raise ValueError(f"a subprotocol is a token (RFC 9110 section 5.6.2), not {protocol!r}")
         lines += (b"Sec-WebSocket-Protocol: ", name, b"\r\n")
+    if extensions:
+        lines += (b"Sec-WebSocket-Extensions: ", extensions, b"\r\n")
     for field, value in extra or ():
         if not _TOKEN.fullmatch(field):
             raise ValueError(f"a header name is a token (RFC 9110 section 5.6.2), not {field!r}")

@@ -84,7 +84,7 @@ class SseWire(_ByteWire):
         head = b"" if position is None else _line("id", position)
         return self.raw(head + _message(payload, outgoing.is_text, name))
 
-    def frame(self, payload: bytes, is_text: bool) -> bytes:
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> bytes:
         """Return the piece of one message to one receiver, an event without a name."""
         return self.raw(_message(payload, is_text, b""))
 
@@ -102,7 +102,7 @@ class BodyWire(_ByteWire):
         """Return the payload of a publication."""
         return self.raw(outgoing.payload)
 
-    def frame(self, payload: bytes, is_text: bool) -> bytes:
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> bytes:
         """Return the payload of one message."""
         return self.raw(payload)
 

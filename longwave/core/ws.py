@@ -16,7 +16,7 @@ try:
 except ImportError:  # where websockets has no compiled part
     from websockets.utils import apply_mask
 
-__all__ = ["Binary", "Close", "Event", "Ping", "Pong", "Text", "WebSocket"]
+__all__ = ["Binary", "Close", "Event", "Ping", "Pong", "Text", "Unfinished", "WebSocket"]
 
 
 # Not frozen: that doubles the cost of making one (200 against 105 ns), and one is made per message.
@@ -70,8 +70,8 @@ class WebSocket:
 
     `max_message` bounds the bytes of a message (past it 1009), `max_fragments` its frames (past it 1008).
     `closed` is true after a `Close` and after a `ProtocolError`: from then on everything is ignored.
-    `was_fragmented` is set by a message of several frames, for whoever shares out time: thousands of frames
-    take milliseconds, while an event looks like any other.
+    `was_fragmented` is set by a message of several frames, and by a compressed one, for whoever shares out
+    time: these may take milliseconds, while an event looks like any other.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class WebSocket:
         self._max_fragments = max_fragments
         self._held: bytes | bytearray = b""
         self._offset = 0
-        self._message: _Unfinished | None = None
+        self._message: Unfinished | None = None
         # The longest read that `receive_one` takes; 0 while anything is held, unfinished or closed, so
         # that one comparison settles both. It forgoes messages within 14 bytes of the limit.
         self._ready = max_message
@@ -224,9 +224,12 @@ class WebSocket:
                     return position, None
                 return stop, self._control(opcode, apply_mask(buffer[start:stop], mask))
             if message is None:
-                if final and stop <= end:
+                if buffer[position] & 0x40:
+                    message = self._message = self._compressed(opcode == TEXT)
+                elif final and stop <= end:
                     return stop, self._message_event(opcode == TEXT, apply_mask(buffer[start:stop], mask))
-                message = self._message = _Unfinished(opcode == TEXT)
+                else:
+                    message = self._message = Unfinished(opcode == TEXT)
             message.begin(final, length, mask)
             position = start
         stop = min(end, position + message.remaining)
@@ -251,7 +254,7 @@ class WebSocket:
         length = buffer[position + 1] & 0x7F
         opcode = first & 0x0F
         final = first >= 0x80
-        if first & 0x70:
+        if first & 0x70 and not self._allows(first):
             raise self._broken("a reserved bit is set")
         if buffer[position + 1] < 0x80:
             # Section 5.1: "a server MUST close the connection upon receiving a frame that is not masked".
@@ -277,10 +280,25 @@ class WebSocket:
                 raise self._broken("a length is not in its shortest form")
         if opcode < CLOSE:
             # A length of 2^63 and more is an error by itself; it is refused here like any that is too big.
-            before = 0 if self._message is None else len(self._message.data)
-            if before + length > self._max_message:
+            if length > self._room(first):
                 raise self._fail(1009, f"a message is longer than {self._max_message} bytes")
         return (opcode, final, length, start) if start <= end else None
+
+    # What an extension changes.
+
+    def _allows(self, first: int) -> bool:
+        """Whether the reserved bits of a first byte mean something here."""
+        return False
+
+    def _room(self, first: int) -> int:
+        """Return how long a data frame may be."""
+        return self._max_message if self._message is None else self._max_message - len(self._message.data)
+
+    def _compressed(self, is_text: bool) -> Unfinished:
+        """Begin a message whose first frame has RSV1 set."""
+        raise NotImplementedError
+
+    # Below: the rest of how it is done.
 
     def _check_order(self, opcode: int) -> None:
         """Check a data frame against the message that is open (RFC 6455 section 5.4)."""
@@ -345,7 +363,7 @@ class WebSocket:
         return self._fail(1007, "a text message is not UTF-8")
 
 
-class _Unfinished:
+class Unfinished:
     """A data message that is not here whole, unmasked as far as it is."""
 
     __slots__ = ("_mask", "_valid", "data", "final", "frames", "in_frame", "is_text", "remaining")
@@ -366,19 +384,28 @@ class _Unfinished:
         self._mask = mask
 
     def add(self, masked: bytes | bytearray) -> bool:
-        """Add a part of the frame; False from the first byte on that cannot belong to UTF-8.
+        """Add a part of the frame; False from the first byte that cannot be UTF-8.
 
         RFC 6455 section 8.1 fails the connection for bytes that are not UTF-8; doing it at once leaves
         nothing of a broken message to be kept.
         """
+        return self.extend(self.unmask(masked))
+
+    def unmask(self, masked: bytes | bytearray) -> bytes:
+        """Take a part of the frame and return it unmasked."""
         size = len(masked)
-        piece: bytes | bytearray = apply_mask(masked, self._mask)
+        piece = apply_mask(masked, self._mask)
         self.remaining -= size
         if self.remaining:
             turn = size & 3
             self._mask = self._mask[turn:] + self._mask[:turn]
         else:
             self.in_frame = False
+        return piece
+
+    def extend(self, piece: bytes | bytearray) -> bool:
+        """Add bytes to the message; False as `add`."""
+        size = len(piece)
         data = self.data
         data += piece
         if not self.is_text:

@@ -21,6 +21,7 @@ class Envelope:
 
     `namespace` None means every namespace. `publisher` is the id of the peer that is left out, on topics
     with history, where the publisher's own node delivers what comes back. `position` is set by a store.
+    `compress` is that of `publish`.
     """
 
     node: str
@@ -30,6 +31,7 @@ class Envelope:
     namespace: str | None = None
     publisher: str | None = None
     position: Position | None = None
+    compress: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,17 +119,19 @@ class Hub:
         is_text: bool,
         namespace: str | None = None,
         exclude: Subscriber | None = None,
+        compress: bool | None = None,
     ) -> None:
         """Publish to the subscribers of a topic, here and on other nodes.
 
-        In one namespace, or (None) in all.
+        In one namespace, or (None) in all. `compress` is for wires that can.
         """
         self.check(topic)
         self.published += 1
-        self._append(Outgoing(topic, payload, is_text), namespace, exclude)
+        self._append(Outgoing(topic, payload, is_text, None, compress), namespace, exclude)
         if self._backplane is not None:
             try:
-                self._backplane.publish(Envelope(self._node, topic, payload, is_text, namespace))
+                envelope = Envelope(self._node, topic, payload, is_text, namespace, compress=compress)
+                self._backplane.publish(envelope)
             except Exception as error:
                 self._on_error(error, "publish")
 
@@ -144,7 +146,9 @@ class Hub:
         if not _is_sound(envelope):
             self.malformed += 1
             return
-        outgoing = Outgoing(envelope.topic, envelope.payload, envelope.is_text, envelope.position)
+        outgoing = Outgoing(
+            envelope.topic, envelope.payload, envelope.is_text, envelope.position, envelope.compress
+        )
         self._append(outgoing, envelope.namespace, None)
 
     def hold(self, subscriber: Subscriber, piece: Piece) -> bool:
@@ -448,6 +452,7 @@ def _is_sound(envelope: Any) -> bool:
         and isinstance(payload, bytes)
         and isinstance(envelope.namespace, (str, NoneType))
         and isinstance(envelope.position, (str, NoneType))
+        and isinstance(envelope.compress, (bool, NoneType))
     ):
         return False
     if envelope.is_text and not payload.isascii():

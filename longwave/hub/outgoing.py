@@ -41,13 +41,21 @@ class Channel:
 class Outgoing:
     """One publication: encoded once, framed once for each wire of a receiver."""
 
-    __slots__ = ("is_text", "payload", "position", "topic")
+    __slots__ = ("compress", "is_text", "payload", "position", "topic")
 
-    def __init__(self, topic: str, payload: bytes, is_text: bool, position: str | None = None) -> None:
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        is_text: bool,
+        position: str | None = None,
+        compress: bool | None = None,
+    ) -> None:
         self.topic = topic
         self.payload = payload
         self.is_text = is_text
         self.position = position
+        self.compress = compress
 
 
 Mark = tuple[int, Piece | None]

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Final
 
 from longwave.contract import Address, FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.core.deflate import negotiate
 from longwave.core.handshake import accept_key, encode_switch
 from longwave.core.http1 import Head, Http1
 from longwave.core.http1_write import (
@@ -20,10 +21,10 @@ from longwave.core.sse import BODY, BODY_CHUNKED, sse_wire
 from longwave.errors import RequestError
 from longwave.server.body import RequestBody
 from longwave.server.connection import HOLD_BODY, LINGER, NEVER, Connection
+from longwave.server.deflated import make_websocket
 from longwave.server.refusals import REFUSED, access_line, limit_of, refusal
 from longwave.server.state import ERRORS, Worker
 from longwave.server.stream import StreamLink
-from longwave.server.websocket import WebSocketConnection
 
 __all__ = [
     "ABORTED",
@@ -116,6 +117,10 @@ class AnsweringConnection(Connection):
                 self._stream(reply)
             else:
                 self._upgrade(reply)
+        except RequestError as error:
+            self._reject(error)
+            if isinstance(reply, UpgradeReply):
+                reply.session.closed(1006, "")
         except Exception:
             # A field or a subprotocol that would inject something, or that is none at all.
             self.worker.errors += 1
@@ -212,13 +217,15 @@ class AnsweringConnection(Connection):
         if not head.is_upgrade:
             raise ValueError("the application accepted a WebSocket that nobody asked for")
         key = next(value for name, value in head.headers if name == b"sec-websocket-key")
-        piece = encode_switch(accept_key(key), reply.protocol, reply.headers)
+        agreed = None if reply.compress is None else negotiate(head.headers, reply.compress)
+        extensions = b"" if agreed is None else agreed.response
+        piece = encode_switch(accept_key(key), reply.protocol, reply.headers, extensions)
         worker = self.worker
         worker.upgrades += 1
         self._log(101)
         self.flush()
         rest = self._http.take_rest()
-        websocket = WebSocketConnection(worker, reply.session, reply.policy)
+        websocket = make_websocket(worker, reply, agreed)
         websocket.address = self.address
         self._state = GONE
         self._open = self._ready = False

@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
             before = flow.outbox.size
             pieces = flow.outbox.take(worker.quarter + 1)
             worker.hold_more(flow.outbox.size - before)
-            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._put(pieces)
         self._settle(flow)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -295,7 +295,7 @@ class Connection(asyncio.Protocol):
         if pieces:
             self._cork = []
             self._corked = 0
-            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._put(pieces)
             if self._flow is not None and self._flow.congested:
                 self._cork = None
 
@@ -305,7 +305,7 @@ class Connection(asyncio.Protocol):
         flow = self._flow
         if flow is not None and flow.outbox:
             self.worker.hold_more(-flow.outbox.size)
-            self._transport.write(b"".join(flow.outbox.take(flow.outbox.size)))
+            self._put(flow.outbox.take(flow.outbox.size))
 
     def linger(self) -> None:
         """End our side; the client's end, or the caller's deadline, ends the connection.
@@ -348,6 +348,10 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _TCP_CLOSE)
         return False
+
+    def _put(self, pieces: list[Piece]) -> None:
+        """Give pieces to the transport, in order."""
+        self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _policy(self) -> SlowPolicy:
         return SlowPolicy.CLOSE

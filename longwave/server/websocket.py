@@ -7,12 +7,12 @@ from typing import Final
 
 from longwave.contract import Link, Session
 from longwave.core.bucket import Bucket
-from longwave.core.frames import WS, WsWire, encode_close, encode_close_answer, encode_ping, encode_pong
+from longwave.core.frames import WS, encode_close, encode_close_answer, encode_ping, encode_pong
 from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
 from longwave.errors import ProtocolError
 from longwave.server.connection import HOLD_APP, HOLD_SLOW, HOLD_TURN, NEVER, Connection, Flow, Transport
 from longwave.server.state import ERRORS, Worker
-from longwave.types import SlowPolicy
+from longwave.types import SlowPolicy, Wire
 
 __all__ = ["WebSocketConnection"]
 
@@ -51,7 +51,7 @@ class WebSocketConnection(Connection):
         "_ws",
     )
 
-    wire: WsWire = WS
+    wire: Wire = WS
 
     def __init__(self, worker: Worker, session: Session, policy: SlowPolicy) -> None:
         super().__init__(worker)

@@ -38,7 +38,7 @@ class MemoryWire:
         """Return the piece of one publication."""
         return (Frame(outgoing.payload, outgoing.is_text),)
 
-    def frame(self, payload: bytes, is_text: bool) -> tuple[Frame, ...]:
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> tuple[Frame, ...]:
         """Return the piece of one message."""
         return (Frame(payload, is_text),)
 

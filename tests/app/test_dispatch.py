@@ -19,6 +19,7 @@ from longwave.app.response import Response, redirect
 from longwave.contract import FullReply, StreamReply, UpgradeReply
 from longwave.errors import DefinitionError, HTTPError, RequestError, RouteError
 from longwave.limits import Timeouts
+from longwave.types import Compression
 from tests.app.harness import FakeBody, FakeLink, ask, connect, full, make_app, run_app, turn
 
 
@@ -564,3 +565,36 @@ def test_dev_names_a_hook_that_holds_the_loop(
     with caplog.at_level(logging.WARNING, "longwave.dev"):
         run_app(App([route], dev=True), check)
     assert "the handler at" in caplog.text and "test_dispatch.py:" in caplog.text
+
+
+def test_compression_is_chosen_by_upgrade_then_route_then_settings() -> None:
+    own = Compression(window_bits=10)
+    settings = Compression(threshold=9)
+
+    def choose(event: Event) -> UpgradeResult | None:
+        chosen = {"on": True, "off": False, "own": own, "bad": "yes"}
+        how = event.query.get("how")
+        return None if how is None else UpgradeResult(compress=chosen[how])  # type: ignore[arg-type]
+
+    def routes(compress: bool | Compression | None) -> dict[str, Any]:
+        return {"/ws": define_websocket_handler(upgrade=choose, compress=compress)}
+
+    async def chosen(app: App, target: str) -> Compression | None:
+        reply = await ask(app, target, upgrade=True)
+        assert isinstance(reply, UpgradeReply)
+        return reply.compress
+
+    for by_app in (False, True):
+        for by_route in (None, False, True, own):
+
+            async def check(app: App, by_app: bool = by_app, by_route: Any = by_route) -> None:
+                default = settings if by_app else None
+                assert await chosen(app, "/ws") == {None: default, False: None, True: settings}.get(
+                    by_route, own
+                )
+                assert await chosen(app, "/ws?how=on") == settings
+                assert await chosen(app, "/ws?how=off") is None
+                assert await chosen(app, "/ws?how=own") == own
+                assert (await full(app, "/ws?how=bad", upgrade=True)).status == 500
+
+            run_app(make_app(routes(by_route), compress=by_app, compression=settings), check)

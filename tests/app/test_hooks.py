@@ -248,3 +248,15 @@ def test_dev_names_the_users_hook_and_line(
         hooks.message("peer", Message("peer", "{}", True))  # type: ignore[arg-type]
     assert len(caplog.records) == 2
     assert all("test_hooks.py:" in record.getMessage() for record in caplog.records)
+
+
+def test_compress_is_checked_at_definition() -> None:
+    with pytest.raises(DefinitionError, match="compress"):
+        define_websocket_handler(compress="yes")  # type: ignore[arg-type]
+
+    class Handler(WebSocketHandler):
+        compress = 15  # type: ignore[assignment]
+
+    with pytest.raises(DefinitionError, match="15"):
+        compile_hooks(Handler())
+    assert compile_hooks(define_websocket_handler(compress=True)).compress is True

@@ -8,6 +8,7 @@ class Outgoing:
     is_text = True
     topic = "t"
     position = None
+    compress = None
 
 
 def test_frames() -> None:

@@ -10,6 +10,7 @@ import pytest
 from longwave.config import sections
 from longwave.config.schema import ALIASES, describe, known_keys, known_sections, shown
 from longwave.config.settings import (
+    CompressionSettings,
     FeatureSettings,
     HmrSettings,
     LogSettings,
@@ -25,6 +26,7 @@ from longwave.limits import Limits, Timeouts
     [
         ("server", sections.ServerConfig, ServerSettings),
         ("features", sections.FeaturesConfig, FeatureSettings),
+        ("compression", sections.CompressionConfig, CompressionSettings),
         ("security", sections.SecurityConfig, SecuritySettings),
         ("limits", sections.LimitsConfig, Limits),
         ("timeouts", sections.TimeoutsConfig, Timeouts),

@@ -32,6 +32,7 @@ class Outgoing:
     is_text: bool
     topic: str = "room"
     position: str | None = None
+    compress: bool | None = None
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 70_000])

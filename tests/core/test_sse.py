@@ -66,6 +66,7 @@ class Published:
     is_text: bool = True
     topic: str = "room"
     position: str | None = None
+    compress: bool | None = None
 
 
 @dataclass

@@ -82,7 +82,7 @@ DEFECTS = {
     "server": defect(HttpConnection, "connection_lost", lambda _: lambda self, exc: self.worker.remove(self)),
     "sse": defect(sse, "CR", lambda _: 0x0B),
     "ws": defect(
-        ws._Unfinished, "begin", lambda begin: lambda self, *rest: begin(self, *rest[:2], rest[2][::-1])
+        ws.Unfinished, "begin", lambda begin: lambda self, *rest: begin(self, *rest[:2], rest[2][::-1])
     ),
     "ws_peers": defect(ws, "is_close_code", lambda _: lambda code: True),
 }

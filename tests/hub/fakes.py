@@ -42,7 +42,7 @@ class FakeWire:
         self.encoded += 1
         return [f"{self.name}:{outgoing.payload.decode()}"]
 
-    def frame(self, payload: bytes, is_text: bool) -> list[str]:
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> list[str]:
         return [f"{self.name}:{payload.decode()}"]
 
     def join(self, pieces: Sequence[list[str]]) -> list[str]:
