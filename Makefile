@@ -13,7 +13,7 @@ ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
 STALE := stale
 endif
 
-.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz lint types unit e2e format clean stale
+.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak lint types unit e2e format clean stale
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -44,6 +44,13 @@ calibrate: setup-test tools  ## the same tables on other people's servers, whose
 
 fuzz: $(VENV)/.setup-fuzz  ## each fuzzing harness for FUZZ_SECONDS=60; HARNESS="http1 ws" for some
 	@$(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),60) $(HARNESS)
+
+robustness: setup-test  ## load, slow and hostile clients, beside uvicorn; writes docs/topics/robustness.md
+	@$(BIN)/python -m bench.robustness
+
+soak: setup-test  ## everything at once for SOAK_SECONDS=600; writes docs/results/soak.md and its picture
+	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || $(BIN)/python -m pip install -q -e '.[bench]' || true
+	@$(BIN)/python -m bench.soak
 
 lint: setup-test  ## ruff: rules and format
 	@$(BIN)/ruff check .

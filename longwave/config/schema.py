@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -199,12 +200,15 @@ def _flag_or_text(expected: str, yes: Any, no: Any) -> Kind:
     return Kind(expected, check, parse)
 
 
+_ORIGIN = (
+    r"\*|([a-z][a-z0-9+.\-]*://)?((\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*\.?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+)
+
+
 def _origin(value: Any) -> str:
-    """Check `*`, `*.example.com`, `example.com:8000` or `https://example.com`."""
+    """Check `*`, `*.example.com`, `example.com:8000` or `https://example.com`: no expressions, no paths."""
     text = _filled(value).strip()
-    if any(character.isspace() or character == "," for character in text):
-        raise ValueError
-    if "/" in text.split("://", 1)[-1]:
+    if re.fullmatch(_ORIGIN, text, re.IGNORECASE) is None:
         raise ValueError
     return text
 

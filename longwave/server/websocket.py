@@ -125,7 +125,10 @@ class WebSocketConnection(Connection):
         self.release(HOLD_APP | HOLD_SLOW)
 
     def abort(self) -> None:
-        """Cut the connection at once; what came with the message of this moment is not handed over."""
+        """Cut the connection at once.
+
+        What came with the message of this moment is not handed over.
+        """
         if self._state < LINGERING:
             self._state = LINGERING
             self._direct = False

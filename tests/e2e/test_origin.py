@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from longwave.config import load_settings
+from longwave.errors import ConfigError
 from tests.e2e.probe import Probe, probing
 from tests.e2e.wire import Wire, clients, run
 
@@ -169,3 +172,44 @@ def test_the_scheme_counts_where_it_is_known(server: Probe) -> None:
         assert answer_to(server, upgrading(*told, origin(f"https://{HOST}"))) == 101
         assert answer_to(server, upgrading(*told, origin(OWN))) == 403
         assert answer_to(server, streaming(*told, origin(OWN), CREDENTIALS["cookie"])) == 403
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        r"https://.*\.example\.com",
+        "^https://example.com$",
+        "https://(shop|app).example.com",
+        "https://*example.com",
+        "example.*",
+        "a.*.example.com",
+        "https://",
+        "https://example.com/",
+        "https://example.com/path",
+        "https://user@example.com",
+        '["https://example.com"]',
+        "https://example.com:port",
+        "https://example.com https://example.org",
+    ],
+)
+def test_what_is_no_origin_is_no_setting(entry: str, tmp_path: Path) -> None:
+    """Least of all a regular expression: it would be taken for a name that nobody has, or for too many."""
+    with pytest.raises(ConfigError, match="expected a list of origins"):
+        load_settings(tmp_path, command="start", environ={"LONGWAVE_SECURITY_ORIGINS": entry})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "*",
+        "null",
+        "example.com",
+        "*.example.com",
+        "example.com:8443",
+        "http://[::1]:3000",
+        "app://chat.local",
+    ],
+)
+def test_what_is_one(entry: str, tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, command="start", environ={"LONGWAVE_SECURITY_ORIGINS": entry})
+    assert settings.security.origins == (entry,)

@@ -47,9 +47,9 @@ def test_one_slow_subscriber_of_many(tmp_path_factory: pytest.TempPathFactory) -
             )
 
         before = server.passed("limits.outgoing")
-        # Below 5 ms a p99 is the scheduler's and not ours.
+        # Below 20 ms a p99 is that of a busy machine, not ours.
         result = measure()
-        if result.during > max(1.2 * result.before, 0.005):
+        if result.during > max(1.2 * result.before, 0.02):
             before = server.passed("limits.outgoing")
             result = measure()
         measured("the others' p99 before, in ms", 1000 * result.before)
@@ -57,7 +57,7 @@ def test_one_slow_subscriber_of_many(tmp_path_factory: pytest.TempPathFactory) -
         measured("most that waited, in KiB", result.buffered / KIB)
         measured("seconds until it was cut", result.cut_after or float("inf"))
         assert result.lost == 0
-        assert result.during <= max(1.2 * result.before, 0.005) * TOLERANCE
+        assert result.during <= max(1.2 * result.before, 0.02) * TOLERANCE
         # It grew to its bound, never beyond it and one message.
         assert BOUND / 2 < result.buffered <= BOUND + SIZE + 14
         assert result.cut_after is not None

@@ -1,0 +1,245 @@
+"""`python -m bench.robustness`: checks 12 to 19 of Longwave beside uvicorn, written into the documentation.
+
+ROBUSTNESS_SCALE is a part of the full length, such as 0.1 for a quick look; then nothing is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import uvloop
+
+from bench.robustness.idle import idle
+from bench.robustness.load import fan_out, overload
+from bench.robustness.memory import deflate_bomb, fragments, unfinished
+from bench.robustness.slow import Kept, dead_peers, slow_requests
+from bench.robustness.subscriber import slow_subscriber
+from bench.robustness.target import MIB, Target
+from bench.soak.report import machine
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "topics" / "robustness.md"
+BEGIN, END = "<!-- figures: make robustness -->\n", "<!-- end of figures -->\n"
+CAP = 32
+"""Connections that may be open at a time in check 14."""
+PATIENCE = 60.0
+
+Rows: TypeAlias = dict[tuple[str, str], str]
+"""Check and what was measured, to the figure as it is shown."""
+
+
+@contextmanager
+def longwave(**settings: Any) -> Iterator[Target]:
+    """Serve the endpoints with Longwave, as it comes."""
+    names = {f"LONGWAVE_{name.upper()}": str(value) for name, value in settings.items()}
+    port = _free_port()
+    command = [str(Path(sys.executable).with_name("longwave")), "start", str(HERE / "app")]
+    with _running([*command, "--host", "127.0.0.1", "--port", str(port)], port, names) as pid:
+        yield Target("Longwave", port, pid)
+
+
+@contextmanager
+def uvicorn(**settings: Any) -> Iterator[Target]:
+    """Serve the same with uvicorn, as it comes but for its access log."""
+    port = _free_port()
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    command = [sys.executable, "-m", "uvicorn", "bench.robustness.asgi_app:app", "--port", str(port)]
+    with _running([*command, "--no-access-log", "--log-level=error", *options], port, {}) as pid:
+        yield Target("uvicorn", port, pid)
+
+
+def main() -> int:
+    """Measure both, one after the other for each check, and write the table."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    scale = float(os.environ.get("ROBUSTNESS_SCALE", "1"))
+    columns: dict[str, Rows] = {}
+    for name, serve, cap in (
+        ("Longwave", longwave, {"limits_connections": CAP}),
+        ("uvicorn", uvicorn, {"limit_concurrency": CAP}),
+    ):
+        rows = columns[name] = {}
+        for measure in (_idle, _fan_out, _overload, _slow, _bomb, _greedy, _subscriber):
+            began = time.monotonic()
+            with serve(**(cap if measure is _overload else {})) as target:
+                rows.update(uvloop.run(measure(target, scale)))
+            print(f"{name}: {measure.__name__[1:]} in {time.monotonic() - began:.0f} s", flush=True)
+    table = _table(columns)
+    print(table)
+    if scale == 1:
+        _write(table)
+        print(f"written to {PAGE}")
+    return 0
+
+
+async def _idle(target: Target, scale: float) -> Rows:
+    result = await idle(target, 5000, 60 * scale)
+    what = "12: 5 000 idle WebSockets"
+    return {
+        (what, "open after"): f"{result.opened_in:.1f} s",
+        (what, "memory of each"): f"{result.bytes_each / 1024:.1f} KiB",
+        (what, "processor while idle"): f"{100 * result.cpu:.1f} %",
+    }
+
+
+async def _fan_out(target: Target, scale: float) -> Rows:
+    result = await fan_out(target, 2000, 20, 60 * scale)
+    what = "13: one speaks to 2 000, 256 B, 20 a second, 60 s"
+    return {
+        (what, "lost or out of order"): f"{result.expected - result.got + result.wrong} of {result.expected}",
+        (what, "p50"): _ms(result.p50),
+        (what, "p99"): _ms(result.p99),
+    }
+
+
+async def _overload(target: Target, scale: float) -> Rows:
+    result = await overload(target, 30 * scale, patience=30)
+    what = f"14: four times as many requests as can be answered, 30 s, at most {CAP} connections"
+    statuses = ", ".join(f"{count} x {status}" for status, count in result.statuses.most_common())
+    back = "not within 30 s" if result.recovered_in is None else f"after {result.recovered_in:.1f} s"
+    return {
+        (what, "answers"): statuses,
+        (what, "p99 of what got a 200"): _seconds(result.accepted.p99),
+        (what, "as quick as before"): back,
+    }
+
+
+async def _slow(target: Target, scale: float) -> Rows:
+    """Both at once: nearly all of it is waiting."""
+    patience = PATIENCE if scale == 1 else 5.0
+    requests, peers = await asyncio.gather(
+        slow_requests(target, 50, patience), dead_peers(target, 50, patience)
+    )
+    rows: Rows = {}
+    for what, kinds in (("15: clients that are slow", requests), ("16: peers that are dead", peers)):
+        rows.update({(what, f"{name}: closed after"): _kept(kept, patience) for name, kept in kinds.items()})
+    return rows
+
+
+async def _bomb(target: Target, scale: float) -> Rows:
+    what = "17: 1 GiB of zeros, compressed to 1 MB"
+    result = await deflate_bomb(target, 1024 * MIB)
+    if result is None:
+        return {(what, "answer"): "compression is not negotiated", (what, "memory at most"): "-"}
+    answer = "none" if result.code is None else f"{result.code} after {result.seconds:.2f} s"
+    return {(what, "answer"): answer, (what, "memory at most"): _mib(result.grown)}
+
+
+async def _greedy(target: Target, scale: float) -> Rows:
+    first = await fragments(target, 1_000_000)
+    many = await unfinished(target, 1000, int(0.9 * MIB))
+    one, two = "18: a million fragments of one byte", "18: 1 000 times 0.9 MiB of an unfinished message"
+    kept = many.codes[None]
+    return {
+        (one, "answer"): "none" if first.code is None else f"{first.code} after {first.sent // 1024} KiB",
+        (one, "memory at most"): _mib(first.grown),
+        (two, "answer"): f"{many.codes[1009]} x 1009, {kept} kept",
+        (two, "memory at most"): _mib(many.grown),
+    }
+
+
+async def _subscriber(target: Target, scale: float) -> Rows:
+    result = await slow_subscriber(target, 500, 100, (10 * scale, 75 * scale))
+    what = "19: one of 500 stops to read, at 100 messages of 1 KiB a second, 75 s"
+    return {
+        (what, "the others' p99 before"): _ms(result.before),
+        (what, "the others' p99 meanwhile"): _ms(result.during),
+        (what, "what the others lost"): str(result.lost),
+        (what, "what the slow one was told"): "nothing" if result.code is None else str(result.code),
+    }
+
+
+def _kept(kept: Kept, patience: float) -> str:
+    if kept.last == float("inf"):
+        closed = f", {len(kept.seconds)} of {kept.count} closed" if kept.seconds else ""
+        return f"not within {patience:g} s{closed}"
+    return f"{kept.last:.1f} s"
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds == seconds else "-"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds == seconds else "-"
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:+.1f} MiB"
+
+
+def _table(columns: dict[str, Rows]) -> str:
+    names = list(columns)
+    versions = {"Longwave": version("longwave"), "uvicorn": version("uvicorn")}
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}; {machine()}.",
+        "",
+        f"| | | {' | '.join(f'{name} {versions[name]}' for name in names)} |",
+        "|---|---|---|---|",
+    ]
+    last = ""
+    for what, detail in columns[names[0]]:
+        cells = [columns[name].get((what, detail), "-") for name in names]
+        lines.append(f"| {what if what != last else ''} | {detail} | {' | '.join(cells)} |")
+        last = what
+    return "\n".join(lines) + "\n"
+
+
+def _write(table: str) -> None:
+    text = PAGE.read_text()
+    between = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
+    assert between.search(text), f"{PAGE} has no place for the figures"
+    PAGE.write_text(between.sub(lambda _: f"\n{table}\n", text))
+
+
+@contextmanager
+def _running(command: list[str], port: int, settings: dict[str, str]) -> Iterator[int]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **settings},
+        cwd=HERE.parents[1],
+    )
+    try:
+        until = time.monotonic() + 20
+        while not _listens(port):
+            assert process.poll() is None and time.monotonic() < until, f"{command} does not answer"
+            time.sleep(0.05)
+        yield process.pid
+        assert process.poll() is None, f"{command} has ended with {process.poll()}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
