@@ -6,6 +6,8 @@ ROBUSTNESS_SCALE is a part of the full length, such as 0.1 for a quick look; the
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import os
 import re
 import resource
@@ -151,7 +153,16 @@ async def _greedy(target: Target, scale: float) -> Rows:
 
 
 async def _subscriber(target: Target, scale: float) -> Rows:
-    result = await slow_subscriber(target, 500, 100, (10 * scale, 75 * scale))
+    async def ask(what: str) -> int:
+        found = await asyncio.to_thread(_ask, target.port, "/bench/room")
+        return int(found.get(what, 0))
+
+    async def is_cut() -> bool:
+        return await ask("overflows") > 0
+
+    result = await slow_subscriber(
+        target, 500, 100, (10 * scale, 75 * scale), buffered=lambda: ask("buffered"), is_cut=is_cut
+    )
     what = "19: one of 500 stops to read, at 100 messages of 1 KiB a second, 75 s"
     return {
         (what, "the others' p99 before"): _ms(result.before),
@@ -159,6 +170,20 @@ async def _subscriber(target: Target, scale: float) -> Rows:
         (what, "what the others lost"): str(result.lost),
         (what, "what the slow one was told"): "nothing" if result.code is None else str(result.code),
     }
+
+
+def _ask(port: int, path: str) -> dict[str, Any]:
+    """Ask what only Longwave's endpoints know; a server that has no room for the question says nothing."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        content = connection.getresponse().read()
+    except OSError:
+        return {}
+    finally:
+        connection.close()
+    found: dict[str, Any] = json.loads(content) if content else {}
+    return found
 
 
 def _kept(kept: Kept, patience: float) -> str:

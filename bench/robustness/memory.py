@@ -40,7 +40,7 @@ async def fragments(
 
 
 async def deflate_bomb(
-    target: Target, size: int, *, pieces: int = 1, patience: float = 20.0, path: str = "/bench/echo"
+    target: Target, size: int, *, pieces: int = 1, patience: float = 20.0, path: str = "/bench/packed"
 ) -> Hostile | None:
     """Send zeros, compressed to a thousandth, in so many frames; None where compression is not negotiated."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)

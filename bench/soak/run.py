@@ -99,7 +99,12 @@ def serving(root: Path, settings: dict[str, object]) -> Iterator[Target]:
 
 async def _soak(target: Target, size: Size, tell: Callable[[str], object]) -> Result:
     # Once around, so that what is made once is there.
-    await _live(target, Size(2.0, min(50, size.websockets), min(20, size.streams)), lambda line: None, [])
+    await _live(
+        target,
+        Size(min(2.0, size.seconds / 3), min(50, size.websockets), min(20, size.streams)),
+        lambda line: None,
+        [],
+    )
     before = await _settled(target, None)
     samples: list[Sample] = []
     population = await _live(target, size, tell, samples)

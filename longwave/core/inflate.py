@@ -118,7 +118,7 @@ class Inflating(Unfinished):
         context = self._context
         waiting = False
         while piece or waiting:
-            room = self._limit - len(self.data)
+            room = self._limit - self.size
             asked = min(STEP, room + 1)
             inflated = context.inflater.decompress(piece, asked)
             if len(inflated) > room:

@@ -58,6 +58,9 @@ class Close:
 
 Event: TypeAlias = Text | Binary | Ping | Pong | Close
 
+LARGE = 4096
+"""Bytes of an unfinished message that are kept as they came; less is gathered."""
+
 _DEFAULTS = Limits()
 _new = object.__new__
 
@@ -103,7 +106,7 @@ class WebSocket:
     def held(self) -> int:
         """Bytes not handed out: unread ones, and those of an unfinished message."""
         unread = len(self._held) - self._offset
-        return unread if self._message is None else unread + len(self._message.data)
+        return unread if self._message is None else unread + self._message.size
 
     def receive_one(self, data: bytes) -> str | bytes | None:
         """Return the payload when `data` is one whole small message and no more, or None.
@@ -292,7 +295,7 @@ class WebSocket:
 
     def _room(self, first: int) -> int:
         """Return how long a data frame may be."""
-        return self._max_message if self._message is None else self._max_message - len(self._message.data)
+        return self._max_message if self._message is None else self._max_message - self._message.size
 
     def _compressed(self, is_text: bool) -> Unfinished:
         """Begin a message whose first frame has RSV1 set."""
@@ -366,14 +369,33 @@ class WebSocket:
 class Unfinished:
     """A data message that is not here whole, unmasked as far as it is."""
 
-    __slots__ = ("_mask", "_valid", "data", "final", "frames", "in_frame", "is_text", "remaining")
+    __slots__ = (
+        "_mask",
+        "_parts",
+        "_split",
+        "_tail",
+        "final",
+        "frames",
+        "in_frame",
+        "is_text",
+        "remaining",
+        "size",
+    )
 
     def __init__(self, is_text: bool) -> None:
         self.is_text = is_text
-        # One growing buffer, not a list of pieces: many tiny pieces would cost far more than their bytes.
-        self.data = bytearray()
+        # Tiny pieces are gathered, for each would cost far more than its bytes. Large ones stay as they are:
+        # a thousand buffers that all grow leave holes between them, which took a quarter of the memory.
+        self._parts: list[bytes | bytearray] = []
+        self._tail = bytearray()
+        self._split: bytes | bytearray = b""
+        self.size = 0
         self.frames = 0
-        self._valid = 0
+
+    @property
+    def data(self) -> bytes:
+        """The payload so far, in one piece."""
+        return b"".join((*self._parts, self._tail))
 
     def begin(self, final: bool, length: int, mask: bytes | bytearray) -> None:
         """Begin a frame."""
@@ -405,19 +427,30 @@ class Unfinished:
 
     def extend(self, piece: bytes | bytearray) -> bool:
         """Add bytes to the message; False as `add`."""
-        size = len(piece)
-        data = self.data
-        data += piece
+        self.size += len(piece)
+        self._keep(piece)
         if not self.is_text:
             return True
-        if self._valid < len(data) - size:
+        if self._split:
             # At most three bytes were waiting for the rest of their character.
-            piece = data[self._valid :]
+            piece = self._split + piece
         try:
-            self._valid += utf_8_decode(piece, "strict", False)[1]
+            waiting = self._split = piece[utf_8_decode(piece, "strict", False)[1] :]
         except UnicodeDecodeError:
             return False
         # The decoder holds back the first two bytes of a surrogate, and those alone, as if a third could
         # make them right; RFC 3629 section 3 has none.
-        waiting = data[self._valid :]
         return len(waiting) < 2 or waiting[0] != 0xED or waiting[1] < 0xA0
+
+    def _keep(self, piece: bytes | bytearray) -> None:
+        if len(piece) < LARGE:
+            self._tail += piece
+            if len(self._tail) < 8 * LARGE:
+                return
+        elif not self._tail:
+            self._parts.append(piece)
+            return
+        self._parts.append(self._tail)
+        self._tail = bytearray()
+        if len(piece) >= LARGE:
+            self._parts.append(piece)

@@ -101,21 +101,22 @@ def test_a_million_fragments(server: Probe, length: Callable[[int], int]) -> Non
 
 @pytest.mark.timeout(120)
 def test_unfinished_messages_of_many(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """At full size in each run: it takes two seconds."""
+    """At full size in each run: it takes three seconds."""
     connections, held = 1000, int(0.9 * MIB)
     bound = 256 * MIB
 
     with measuring(tmp_path_factory.mktemp("unfinished")) as server:
-        result: Unfinished = scenario(server, lambda target: unfinished(target, connections, held), 50)
-        measured("MiB offered", result.offered / MIB)
-        measured("MiB grown", result.grown / MIB)
-        measured("MiB left", result.left / MIB)
-        kept = result.codes[None]
-        # As many as fit are left alone; the others were closed.
-        assert result.codes == {1009: connections - kept, None: kept}
-        # The bound is for the memory that they take, which is more than their bytes.
-        assert 0.7 * bound < kept * held <= bound
-        assert result.grown <= 1.1 * bound
-        # The allocator keeps some of it for the next ones.
-        assert result.left <= 64 * MIB
-        assert server.passed("limits.unfinished_total") == connections - kept
+        left = 0
+        for again in (1, 2):
+            result: Unfinished = scenario(server, lambda target: unfinished(target, connections, held), 50)
+            measured("MiB grown", result.grown / MIB)
+            measured("MiB left", result.left / MIB)
+            kept = result.codes[None]
+            # As many as fit are left alone; the others were closed.
+            assert result.codes == {1009: connections - kept, None: kept}
+            # The bound is for the memory that they take, which is more than their bytes.
+            assert 0.8 * bound < kept * held <= bound
+            # What the allocator has not given back since the last time is used again.
+            assert left + result.grown <= 1.1 * bound
+            assert server.passed("limits.unfinished_total") == again * (connections - kept)
+            left += result.left

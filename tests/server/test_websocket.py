@@ -293,7 +293,7 @@ def test_limits_of_messages(kind: str) -> None:
             assert (await client.closing())[0] == 1008
             assert 20 <= len(app.sessions[0].messages) <= 22
             assert server.stats()["limits.message_rate"] == 1
-        async with serve(app, limits=Limits(unfinished_total=1_200_000)) as server:
+        async with serve(app, limits=Limits(unfinished_total=1_100_000)) as server:
             clients = []
             for number in range(11):
                 client = await Client.connect(server)

@@ -27,7 +27,11 @@ def leave(peer: Peer) -> None:
 
 
 def get(event: Event) -> dict[str, int]:
-    return {"members": len(members), "buffered": max((peer.buffered_amount for peer in members), default=0)}
+    return {
+        "members": len(members),
+        "buffered": max((peer.buffered_amount for peer in members), default=0),
+        "overflows": event.app.stats().get("server.limits.outgoing", 0),
+    }
 
 
 async def post(event: Event) -> dict[str, Any]:
