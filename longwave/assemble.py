@@ -53,6 +53,7 @@ class App(base.App):
         self.problems: list[Problem] = options.pop("problems", [])
         super().__init__(routes, **options)
         self._asgi = AsgiApp(self, self.limits, self.timeouts)
+        self.server_stats = self._asgi.stats
         self._claim = Claim(self.settings.root) if self.loader is not None and not self.dev else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -134,6 +135,7 @@ def create_app(
         compress=settings.compression.websocket,
         compression=settings.compression,
         origins=settings.security.origins,
+        require_origin=settings.security.require_origin,
         trusted_proxies=settings.security.forwarded_allow_ips,
         dev=dev,
         backplane=backplane,

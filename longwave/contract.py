@@ -47,7 +47,8 @@ class Request:
 
     `target` is the request target in origin form, as it came: path, then `?` and query. `headers` have
     lower-case names. `release` drops what can be had again from the raw head, so that a connection that
-    stays open for hours does not hold its parsed head.
+    stays open for hours does not hold its parsed head. `knows_scheme` is false where `scheme` is that of our
+    own connection, and a proxy may have ended TLS unseen.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Request:
         "client",
         "http_version",
         "is_upgrade",
+        "knows_scheme",
         "method",
         "scheme",
         "target",
@@ -82,6 +84,7 @@ class Request:
         self.body = body
         self.http_version = http_version
         self.scheme = scheme
+        self.knows_scheme = scheme == "https"
         self.client = client
         self.is_upgrade = is_upgrade
         self._headers: Fields | None = headers

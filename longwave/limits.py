@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Final
 
-__all__ = ["Limits", "Timeouts"]
+__all__ = ["COUNTERS", "Limits", "Timeouts"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -79,3 +80,11 @@ class Timeouts:
     """For everything to end after SIGTERM; past it everything is cut. Kubernetes kills at 30 s."""
     heartbeat: float = 15.0
     """Silence of an event stream before a comment is sent. 0 is off. WHATWG HTML: 15 s."""
+
+
+COUNTERS: Final = tuple(
+    f"{section}.{field.name}"
+    for section, kind in (("limits", Limits), ("timeouts", Timeouts))
+    for field in fields(kind)
+)
+"""The names of all limits and time-outs, under which it is counted how often each was passed."""

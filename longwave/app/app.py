@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import os
@@ -63,6 +62,7 @@ class App:
         compress: bool = False,
         compression: Compression | None = None,
         origins: Sequence[str] = (),
+        require_origin: bool = False,
         trusted_proxies: Sequence[str] = (),
         dev: bool = False,
         backplane: Backplane | None = None,
@@ -75,6 +75,7 @@ class App:
         self.compress = compress
         self.compression = compression or Compression()
         self.origins = tuple(origins)
+        self.require_origin = require_origin
         self._proxies = TrustedProxies(trusted_proxies)
         self.dev = dev
         self.node = str(uuid4())
@@ -147,12 +148,22 @@ class App:
     def stats(self) -> dict[str, int]:
         """Return counters of this worker: peers, streams, publications, deliveries.
 
-        On our own server also its connections and how often each limit was passed, as `server.*`.
+        `limits.*` and `timeouts.*` are how often each was passed. On our own server its connections, requests
+        and messages are there as `server.*`.
         """
         counters = self.runtime.stats()
         if self.server_stats is not None:
-            counters.update((f"server.{name}", count) for name, count in self.server_stats().items())
+            for name, count in self.server_stats().items():
+                if name.startswith(("limits.", "timeouts.")):
+                    counters[name] += count
+                else:
+                    counters[f"server.{name}"] = count
         return counters
+
+    def passed(self, name: str) -> None:
+        """Count that a limit or time-out was passed."""
+        if self._runtime is not None:
+            self._runtime.passed[name] += 1
 
     @property
     def runtime(self) -> Runtime:
@@ -224,9 +235,11 @@ class App:
 
     async def _handle_later(self, event: Event, started: asyncio.Event) -> Reply:
         """Let a client that asks for a WebSocket wait for the end of the start-up."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self.timeouts.upgrade):
                 await started.wait()
+        except TimeoutError:
+            self.passed("timeouts.upgrade")
         if not self._is_ready:
             return self._refuse(event)
         reply = self._dispatcher.handle(event)
@@ -244,7 +257,8 @@ class App:
         if said is None:
             return
         request.client = said.client or request.client
-        request.scheme = said.scheme or request.scheme
+        if said.scheme is not None:
+            request.scheme, request.knows_scheme = said.scheme, True
         if said.host is not None:
             request.replace_header(b"host", said.host)
 

@@ -18,6 +18,7 @@ from longwave.app.response import HTML, PassedResponse, Response, error_fields, 
 from longwave.app.route import WEBSOCKET, Route
 from longwave.app.upgrade import accept_upgrade, check_stream
 from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply
+from longwave.core.paths import printable
 from longwave.errors import HTTPError
 from longwave.routing.table import METHODS
 
@@ -108,6 +109,7 @@ class Dispatcher:
         except TimeoutError as error:
             if not timeout.expired():
                 raise
+            self._app.passed("timeouts.upgrade")
             message = f"the upgrade took longer than {limit:g} s (timeouts.upgrade)"
             raise HTTPError(503, message, headers={"retry-after": "1"}) from error
 
@@ -258,12 +260,13 @@ class Dispatcher:
                 return self._reply(event, error)
             if not isinstance(error, HTTPError):
                 self._app.runtime.count_error()
-                error_log.error("%s %s failed", event.method, event.path, exc_info=error)
+                error_log.error("%s %s failed", event.method, printable(event.path), exc_info=error)
             elif error.status == 503 and wants_stream(event):
                 return refuse_stream()
             return encode_reply(event, error, self._app.dev)
         except Exception as second:
-            error_log.error("the answer to %s %s failed", event.method, event.path, exc_info=second)
+            path = printable(event.path)
+            error_log.error("the answer to %s %s failed", event.method, path, exc_info=second)
             return error_reply(HTTPError(500, "Server Error"), unhandled=True)
 
 

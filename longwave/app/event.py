@@ -12,6 +12,7 @@ from longwave.app.values import decode_json
 from longwave.contract import Address, Reply, Request
 from longwave.core.cookies import parse_cookies
 from longwave.core.forms import Form, parse_form
+from longwave.core.paths import printable
 from longwave.core.query import Query, parse_query
 from longwave.errors import HTTPError, MessageError, RequestError
 from longwave.types import Fields
@@ -198,7 +199,7 @@ class Event:
         self._request.release()
 
     def __repr__(self) -> str:
-        return f"<Event {self.method} {self.path}>"
+        return f"<Event {self.method} {printable(self.path)}>"
 
 
 bytes_ = bytes

@@ -13,6 +13,7 @@ from longwave.app.callbacks import Callbacks
 from longwave.app.event_message import EventMessage, encode_push
 from longwave.app.scope import Scope, refuse
 from longwave.contract import Link, StreamReply
+from longwave.core.paths import printable
 from longwave.core.sse import encode_comment, encode_event, sse_wire
 from longwave.hub.outgoing import Channel
 from longwave.types import EventWire, Piece, SendStatus
@@ -259,6 +260,7 @@ class EventStream:
         """
         self._quiet += 1
         if self._quiet >= limit and self._link is not None and not self._link.buffered:
+            self._runtime.passed["timeouts.heartbeat"] += 1
             self._write(self.wire.raw(HEARTBEAT))
 
     # Called by the server (contract.Session).
@@ -390,6 +392,7 @@ class EventStream:
         if self._held < self._runtime.limits.outgoing:
             self._keep(piece)
         else:
+            self._runtime.passed["limits.outgoing"] += 1
             self.end()
 
     def _flush(self) -> None:
@@ -429,7 +432,7 @@ class EventStream:
 
     def _task_failed(self, error: Exception) -> None:
         self._runtime.count_error()
-        error_log.error("task of the stream %s failed", self._event.path, exc_info=error)
+        error_log.error("task of the stream %s failed", printable(self._event.path), exc_info=error)
 
     async def _changed(self) -> None:
         if self._changes is None:
@@ -461,7 +464,8 @@ class EventStream:
 
     def _add_callback(self, callback: Callable[[], Any]) -> None:
         if self._callbacks is None:
-            self._callbacks = Callbacks(self._runtime, f"on_closed of the stream {self._event.path}")
+            what = f"on_closed of the stream {printable(self._event.path)}"
+            self._callbacks = Callbacks(self._runtime, what)
         self._callbacks.add(callback)
         if self._closed:
             self._callbacks.call()

@@ -76,8 +76,10 @@ class Hooked:
         if self._inbox is None:
             self._inbox = deque()
         self._inbox.append((name, arguments))
-        if len(self._inbox) >= self._runtime.limits.waiting_messages:
+        if len(self._inbox) >= self._runtime.limits.waiting_messages and not self._holds & INBOX:
             self._hold(INBOX)
+            if self._holds & INBOX:
+                self._runtime.passed["limits.waiting_messages"] += 1
 
     def _go_on(self, name: str, result: Awaitable[Any]) -> None:
         """Await a hook in a task, which then runs what came meanwhile."""
@@ -142,6 +144,7 @@ class Hooked:
 
     def _cancel(self, task: asyncio.Task[None]) -> None:
         if self._task is task:
+            self._runtime.passed["timeouts.close"] += 1
             task.cancel()
 
     def _failed(self, what: str, error: BaseException, *, close: bool = True) -> Awaitable[Any] | None:

@@ -16,6 +16,7 @@ from longwave.app.scope import Scope, refuse
 from longwave.app.values import encode_value
 from longwave.contract import Address, Link
 from longwave.core.frames import check_close
+from longwave.core.paths import printable
 from longwave.errors import MessageError
 from longwave.hub.outgoing import Channel
 from longwave.types import Piece, SendStatus, Wire
@@ -226,7 +227,7 @@ class Peer(Hooked):
         return self.id
 
     def __repr__(self) -> str:
-        return f"<Peer {self.id} {self.namespace}>"
+        return f"<Peer {self.id} {printable(self.namespace)}>"
 
     # Called by the server (contract.Session).
 

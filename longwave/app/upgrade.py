@@ -37,7 +37,7 @@ def accept_upgrade(app: App, event: Event, route: Route) -> Any:
             headers={"upgrade": "websocket"},
         )
     fields = event.fields
-    check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
+    check_origin(fields, _known_scheme(event), app.origins, app.dev, app.require_origin)
     try:
         offered = offered_protocols(fields)
     except RequestError as error:
@@ -63,7 +63,12 @@ def check_stream(app: App, event: Event) -> None:
     if b"cookie" in names or b"authorization" in names:
         accepts = b",".join(value for name, value in fields if name == b"accept")
         if b"text/event-stream" in accepts.lower():
-            check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
+            check_origin(fields, _known_scheme(event), app.origins, app.dev)
+
+
+def _known_scheme(event: Event) -> str | None:
+    request = event.request
+    return request.scheme if request.knows_scheme else None
 
 
 async def _accept_later(peer: Peer, route: Route, offered: list[str], result: Awaitable[Any]) -> Any:

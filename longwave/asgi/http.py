@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from longwave.asgi.body import AsgiBody
-from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
 from longwave.asgi.scope import make_request
+from longwave.asgi.state import AsgiState
 from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply
 from longwave.core.http1_write import check_field, error_body, has_body
 from longwave.core.sse import BODY, sse_wire
 from longwave.errors import RequestError
-from longwave.limits import Limits, Timeouts
 from longwave.types import Fields, Piece, SlowPolicy
 
 __all__ = ["StreamLink", "complete", "refusal", "serve_http"]
@@ -29,6 +29,12 @@ class StreamLink(AsgiLink):
 
     __slots__ = ()
     stall = True
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the body in order; the session hears it at once, however slow the client is."""
+        if self.ending is None:
+            super().close(code, reason)
+            asyncio.get_running_loop().call_soon(self.tell)
 
     @property
     def is_whole(self) -> bool:
@@ -45,22 +51,16 @@ class StreamLink(AsgiLink):
 
 
 async def serve_http(
-    application: Application,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    limits: Limits,
-    timeouts: Timeouts,
-    track: Track,
+    application: Application, scope: Scope, receive: Receive, send: Send, state: AsgiState
 ) -> None:
     """Answer one request of a scope of type `http`."""
-    body = AsgiBody(receive, limits.body, timeouts.body)
+    body = AsgiBody(receive, state)
     request = make_request(scope, body)
     body.expect(request)
     try:
         reply = await _ask(application, request, body)
         if isinstance(reply, StreamReply):
-            await _stream(reply, request, body, send, limits, timeouts, track)
+            await _stream(reply, request, body, send, state)
         elif reply is not None:
             await _whole(reply, request, body, send)
     finally:
@@ -139,12 +139,12 @@ def _cancelling() -> bool:
 
 async def _whole(reply: FullReply | UpgradeReply, request: Request, body: AsgiBody, send: Send) -> None:
     if isinstance(reply, UpgradeReply):
-        error_log.error("an upgrade was the answer to a plain request for %r", request.target)
+        error_log.error("an upgrade was the answer to a plain request for %r", _path(request))
         reply = _failure()
     try:
         headers, data = complete(reply, request.method)
     except ValueError as error:
-        error_log.error("the answer to %r cannot be sent: %s", request.target, error)
+        error_log.error("the answer to %r cannot be sent: %s", _path(request), error)
         reply = _failure()
         headers, data = complete(reply, request.method)
     if body.failed and request.http_version.startswith("1."):
@@ -154,19 +154,11 @@ async def _whole(reply: FullReply | UpgradeReply, request: Request, body: AsgiBo
     await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
-async def _stream(
-    reply: StreamReply,
-    request: Request,
-    body: AsgiBody,
-    send: Send,
-    limits: Limits,
-    timeouts: Timeouts,
-    track: Track,
-) -> None:
+async def _stream(reply: StreamReply, request: Request, body: AsgiBody, send: Send, state: AsgiState) -> None:
     wire = sse_wire(False) if reply.format == "sse" else BODY
-    link = StreamLink(reply.session, wire, send, limits, timeouts, SlowPolicy.CLOSE)
+    link = StreamLink(reply.session, wire, send, state, SlowPolicy.CLOSE)
     head = _send_head(reply, request, body, send, link)
-    await link.run(head, lambda: body.watch(link.abort, discard=True), track)
+    await link.run(head, lambda: body.watch(link.abort, discard=True))
 
 
 async def _send_head(
@@ -175,7 +167,7 @@ async def _send_head(
     try:
         fields = [check_field(name, value) for name, value in reply.headers]
     except ValueError as error:
-        error_log.error("the answer to %r cannot be sent: %s", request.target, error)
+        error_log.error("the answer to %r cannot be sent: %s", _path(request), error)
         link.abort()
         await _whole(_failure(), request, body, send)
         return
@@ -186,6 +178,11 @@ async def _send_head(
     await send({"type": "http.response.body", "body": b"", "more_body": not head_only})
     if head_only:
         link.finish(1000, "")
+
+
+def _path(request: Request) -> bytes:
+    """Return the path for the log, without the query: it may carry a token."""
+    return request.target.partition(b"?")[0]
 
 
 def _failure() -> FullReply:

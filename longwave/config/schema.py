@@ -274,6 +274,7 @@ _COMPRESSION = {
 }
 _SECURITY = {
     "origins": _texts("a list of origins", _origin),
+    "require_origin": FLAG,
     "forwarded_allow_ips": _texts('a list of addresses, networks or "*"', _proxy),
 }
 _LEVELS = {name: name for name in ("debug", "info", "warning", "error", "silent")}

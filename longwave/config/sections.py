@@ -73,6 +73,7 @@ class SecurityConfig(TypedDict, total=False):
     """Whom the server believes; `security`."""
 
     origins: Sequence[str]
+    require_origin: bool
     forwarded_allow_ips: Sequence[str]
 
 

@@ -89,6 +89,8 @@ class SecuritySettings:
 
     origins: tuple[str, ...] = ()
     """More origins whose pages may connect: exact, `*.example.com`, or `*`."""
+    require_origin: bool = False
+    """Whether a WebSocket without `Origin`, which is not a browser's, is refused."""
     forwarded_allow_ips: tuple[str, ...] = ()
     """Addresses or networks of proxies whose `Forwarded` headers are believed, or `*`."""
 

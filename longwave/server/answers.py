@@ -22,7 +22,7 @@ from longwave.errors import RequestError
 from longwave.server.body import RequestBody
 from longwave.server.connection import HOLD_BODY, LINGER, NEVER, Connection
 from longwave.server.deflated import make_websocket
-from longwave.server.refusals import REFUSED, access_line, limit_of, refusal
+from longwave.server.refusals import REFUSED, access_line, refusal
 from longwave.server.state import ERRORS, Worker
 from longwave.server.stream import StreamLink
 
@@ -71,6 +71,7 @@ class AnsweringConnection(Connection):
         "_drained",
         "_eof",
         "_head",
+        "_heir",
         "_http",
         "_in_head",
         "_is_new",
@@ -86,6 +87,7 @@ class AnsweringConnection(Connection):
         self._http = Http1(worker.limits)
         self._state = IDLE
         self._head: Head | None = None
+        self._heir: Connection | None = None
         self._request: Request | None = None
         self._body: RequestBody | None = None
         self._task: asyncio.Future[Reply] | None = None
@@ -227,6 +229,7 @@ class AnsweringConnection(Connection):
         rest = self._http.take_rest()
         websocket = make_websocket(worker, reply, agreed)
         websocket.address = self.address
+        self._heir = websocket
         self._state = GONE
         self._open = self._ready = False
         holds, self._holds = self._holds, 0
@@ -273,9 +276,8 @@ class AnsweringConnection(Connection):
         state = self._state
         if state >= LINGERING:
             return
-        name = limit_of(error.status)
-        if name is not None:
-            self.worker.passed(name)
+        if error.limit is not None:
+            self.worker.passed(error.limit)
         self._stop_work(error)
         link = self._link
         if link is not None and link.is_open:

@@ -90,6 +90,7 @@ class Connection(asyncio.Protocol):
         "_holds",
         "_open",
         "_ready",
+        "_spare",
         "_transport",
         "address",
         "quiet",
@@ -108,6 +109,7 @@ class Connection(asyncio.Protocol):
         self._flow: Flow | None = None
         self._cork: list[Piece] | None = None
         self._corked = 0
+        self._spare = 0
 
     def take_transport(self, transport: Transport) -> None:
         """Use a transport.
@@ -217,6 +219,11 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Look at the time; called by the sweep of the worker."""
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is an open WebSocket or event stream: its client comes back."""
+        return False
+
     def finish(self, code: int) -> None:
         """Come to an end in order: the worker stops."""
 
@@ -240,20 +247,23 @@ class Connection(asyncio.Protocol):
         if self._cork is not None:
             self._cork.append(piece)
             self._corked += size
+            if self._corked <= self._spare:
+                return _SENT
             if self._corked > CORK:
                 self.flush()
-            return _SENT if 2 * self.buffered <= self.worker.limits.outgoing else _BUFFERED
+            return _SENT if self.buffered <= self.worker.half else _BUFFERED
         flow = self._slow()
         before = (flow.outbox.size, flow.outbox.dropped)
         status = flow.outbox.offer(piece, size, self._transport.get_write_buffer_size())
         self._account(flow, before)
+        if flow.outbox.dropped != before[1]:
+            # This piece, or with `drop_old` older ones for it.
+            self.worker.passed("limits.outgoing")
         if status is _BUFFERED:
             if not flow.full:
                 self._filled(flow)
-        elif status is not _SENT:
-            self.worker.passed("limits.outgoing")
-            if status is SendStatus.CLOSED:
-                self._overflowed()
+        elif status is SendStatus.CLOSED:
+            self._overflowed()
         return status
 
     def write_control(self, piece: bytes) -> None:
@@ -278,6 +288,8 @@ class Connection(asyncio.Protocol):
         if self._ready:
             self._ready = False
             self._cork = []
+            # What may be gathered without a question: it is neither too much at once, nor half the bound.
+            self._spare = min(CORK, self.worker.half - self._transport.get_write_buffer_size())
 
     def uncork(self) -> None:
         """Write what was gathered in one piece."""
@@ -294,7 +306,7 @@ class Connection(asyncio.Protocol):
         pieces = self._cork
         if pieces:
             self._cork = []
-            self._corked = 0
+            self._corked = self._spare = 0
             self._put(pieces)
             if self._flow is not None and self._flow.congested:
                 self._cork = None

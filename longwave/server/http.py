@@ -102,6 +102,10 @@ class HttpConnection(AnsweringConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears that."""
+        if self._heir is not None:
+            # TLS chose whom to tell before it gave us what it had read, a request to become a WebSocket.
+            self._heir.connection_lost(exc)
+            return
         if self._refused:
             self.worker.refused -= 1
         super().connection_lost(exc)
@@ -132,15 +136,21 @@ class HttpConnection(AnsweringConnection):
                 self.quiet = True
                 self._deadline = now + (self.worker.timeouts.body or NEVER)
             elif late:
-                self.worker.passed("timeouts.body")
-                self._reject(RequestError(408, "the request body did not come in time"))
+                message = "the request body did not come in time"
+                self._reject(RequestError(408, message, limit="timeouts.body"))
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether an event stream is open."""
+        link = self._link
+        return link is not None and link.is_events and link.is_open
 
     def finish(self, code: int) -> None:
         """End what is idle or an event stream at once; a request gets its answer first."""
         link = self._link
         if link is not None:
             if link.is_events:
-                link.close(code)
+                link.dismiss(code)
         elif self._state == IDLE and not self._http.held:
             self._end(linger=False)
 
@@ -166,7 +176,7 @@ class HttpConnection(AnsweringConnection):
         self._advancing = True
         worker = self.worker
         left = worker.limits.messages_per_turn
-        until = 0.0
+        until, late = 0.0, False
         try:
             while self._step():
                 left -= 1
@@ -174,10 +184,9 @@ class HttpConnection(AnsweringConnection):
                     moment = worker.clock()
                     if not until:
                         until = moment + worker.timeouts.turn
-                    elif moment > until:
-                        left = 0
-                if left <= 0:
-                    worker.passed("limits.messages_per_turn")
+                    late = moment > until
+                if late or left <= 0:
+                    worker.passed("timeouts.turn" if late else "limits.messages_per_turn")
                     self.hold(HOLD_TURN)
                     worker.loop.call_soon(self._turn)
                     break
@@ -329,8 +338,7 @@ class HttpConnection(AnsweringConnection):
 
     def _idle_too_long(self) -> None:
         if self._in_head or self._is_new:
-            self.worker.passed("timeouts.header")
-            self._reject(RequestError(408, "the request did not come in time"))
+            self._reject(RequestError(408, "the request did not come in time", limit="timeouts.header"))
         else:
             self.worker.passed("timeouts.keep_alive")
             self._end(linger=False)

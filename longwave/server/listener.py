@@ -23,6 +23,12 @@ AT_ONCE = 256
 """Connections that are accepted in one turn of the loop: libuv accepts one, however many wait."""
 TCP_USER_TIMEOUT = 18
 """Of Linux, in milliseconds; `socket.TCP_USER_TIMEOUT` is missing on other systems."""
+UNSENT = 256 * 1024
+"""Bytes that the kernel keeps of what a client does not take; it would keep several MiB by itself.
+
+What waits in the kernel can neither be dropped by a policy nor be told by `buffered_amount`. What is on its way
+is not counted, so that a fast connection is as fast as before.
+"""
 
 
 NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -224,6 +230,8 @@ def _bind_tcp(family: int, address: object, unacknowledged: float) -> socket.soc
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if unacknowledged and hasattr(socket, "TCP_USER_TIMEOUT"):
             bound.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(unacknowledged * 1000))
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         bound.bind(address)  # type: ignore[arg-type]
         # Two servers can be bound to one port; that it is taken shows only here.
         bound.listen(BACKLOG)

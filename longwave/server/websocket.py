@@ -180,6 +180,11 @@ class WebSocketConnection(Connection):
         """Close with 1009: the unfinished messages of all take too much."""
         self._fail(1009, "too many unfinished messages")
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is open."""
+        return self._state == OPEN
+
     def finish(self, code: int) -> None:
         """Close because the worker stops."""
         self.close(code)
@@ -211,6 +216,7 @@ class WebSocketConnection(Connection):
             self.abort()
         elif worker.pings:
             worker.pings -= 1
+            worker.passed("timeouts.ping")
             self._pinged = True
             self._deadline = now + (worker.timeouts.pong or NEVER)
             self.write_control(b"\x89\x00")
@@ -238,7 +244,7 @@ class WebSocketConnection(Connection):
         worker = self.worker
         session = self._session
         left = worker.limits.messages_per_turn
-        until = 0.0
+        until, late = 0.0, False
         ws = self._ws
         for event in events:
             if isinstance(event, Close):
@@ -265,10 +271,9 @@ class WebSocketConnection(Connection):
                 moment = worker.clock()
                 if not until:
                     until = moment + worker.timeouts.turn
-                elif moment > until:
-                    left = 0
-            if left <= 0:
-                worker.passed("limits.messages_per_turn")
+                late = moment > until
+            if late or left <= 0:
+                worker.passed("timeouts.turn" if late else "limits.messages_per_turn")
                 self._yield_turn()
                 return
 

@@ -90,11 +90,12 @@ def test_staged_status_and_headers_are_those_of_the_response() -> None:
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\0b", "\u20ac"])
 def test_nothing_is_injected_into_a_header(value: str, caplog: pytest.LogCaptureFixture) -> None:
     async def check(app: App) -> None:
-        for path in ("/header", "/cookie", "/redirect", "/response"):
+        for path in ("/header", "/name", "/cookie", "/redirect", "/response"):
             assert (await full(app, path)).status == 500
 
     routes = {
         "/header": lambda event: event.response.set_header("x", value),
+        "/name": lambda event: event.response.append_header(value, "x"),
         "/cookie": lambda event: event.response.set_cookie("x", value),
         "/redirect": lambda event: redirect(value),
         "/response": lambda event: Response("", headers={"x": value}),

@@ -68,8 +68,8 @@ def check(case: Case, echo: Echo) -> None:
     assert echo.websocket.held == 0
 
 
-def run(case: Case, writes: Iterable[Iterable[bytes]]) -> None:
-    echo = Echo()
+def run(case: Case, writes: Iterable[Iterable[bytes]], echo: Echo | None = None) -> None:
+    echo = echo or Echo()
     for index, write in enumerate(writes):
         for data in write:
             echo.receive(data)

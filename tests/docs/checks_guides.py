@@ -256,6 +256,16 @@ async def deploy(sample: Sample) -> None:
         assert (await client.get("/")).text == "served"
 
 
+@check("docs/topics/keepalive.md", "ping")
+async def ping(sample: Sample) -> None:
+    """What the page does with it is tested in tests/e2e/test_keepalive_page.py."""
+    async with sample.client() as client, client.websocket("/ws/live") as ws:
+        await ws.send("ping")
+        assert await ws.receive() == "pong"
+        await ws.send("Hello")
+        assert await ws.receive() == "You said: Hello"
+
+
 @check("docs/topics/backpressure.md", "numbers")
 async def numbers(sample: Sample) -> None:
     async with sample.client() as client, client.websocket("/ws/numbers") as ws:

@@ -63,6 +63,17 @@ def test_a_websocket_takes_the_place_of_its_http_connection() -> None:
     assert not hasattr(websocket, "__dict__")
 
 
+def test_an_end_that_is_told_to_the_http_connection_is_the_websockets() -> None:
+    """TLS of asyncio and uvloop says whom to tell before it hands over what it had read already."""
+    bench = Bench()
+    transport, connection = bench.connect()
+    connection.data_received(upgrade())
+    assert isinstance(transport.protocol, WebSocketConnection)
+    connection.connection_lost(None)
+    assert bench.app.sessions[-1].ends == [(1006, "")]
+    assert bench.worker.connections == set()
+
+
 def test_replies_to_messages_of_one_read_are_one_write() -> None:
     bench = Bench()
     transport, websocket, session = bench.websocket()
@@ -168,6 +179,7 @@ def test_past_the_bound(policy: SlowPolicy) -> None:
     else:
         assert status is SendStatus.BUFFERED
         assert sent == b"a" * 600 + b"c" * 300 + b"d" * 300
+    assert (stats["limits.outgoing"], stats["dropped"]) == (1, 3 if policy is SlowPolicy.CLOSE else 1)
     assert bench.worker.stats()["outgoing_waiting"] == 0
     assert session.ends == []
 
@@ -240,6 +252,57 @@ def test_a_stalled_loop_is_not_the_clients_fault() -> None:
     assert transport.log == []
     bench.pass_time(5)
     assert transport.log == ["abort"]
+
+
+def test_any_byte_is_life() -> None:
+    bench = Bench()
+    transport, websocket, session = bench.websocket()
+    for byte in frame(b"a message that takes ten minutes"):
+        bench.pass_time(15)
+        websocket.data_received(bytes([byte]))
+    assert transport.writes == [b"\x81\x20a message that takes ten minutes"], "no ping before the echo"
+    assert session.messages == ["a message that takes ten minutes"]
+    transport.writes.clear()
+    # A byte instead of a pong, and everything begins anew.
+    bench.pass_time(21)
+    websocket.data_received(frame(b"x")[:1])
+    bench.pass_time(20)
+    assert (transport.writes, transport.log) == ([b"\x89\x00"], [])
+    assert bench.worker.stats()["timeouts.ping"] == 1
+
+
+def test_one_timer_serves_all_connections() -> None:
+    bench = Bench()
+    for _ in range(100):
+        bench.websocket()
+        bench.connect()
+    asked = bench.loop.timers
+    bench.pass_time(10 * bench.worker.period)
+    assert bench.loop.timers == asked + 10
+
+
+def test_what_ended_a_turn_is_counted() -> None:
+    bench = Bench(Limits(messages_per_turn=10))
+    _, websocket, session = bench.websocket()
+    websocket.data_received(frame(b"x") * 15)
+    bench.loop.turn()
+    assert len(session.messages) == 15
+    stats = bench.worker.stats()
+    assert (stats["limits.messages_per_turn"], stats["timeouts.turn"]) == (1, 0)
+    bench = Bench()
+
+    def work(data: object) -> None:
+        bench.clock.now += 0.001
+
+    _, websocket, session = bench.websocket()
+    session.on_received = work
+    websocket.data_received(frame(b"x") * 60)
+    while bench.loop.soon:
+        bench.loop.turn()
+    assert len(session.messages) == 60
+    stats = bench.worker.stats()
+    assert stats["limits.messages_per_turn"] == 0
+    assert stats["timeouts.turn"] >= 3
 
 
 def test_pings_of_many_are_spread_over_sweeps() -> None:

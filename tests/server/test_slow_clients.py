@@ -185,7 +185,8 @@ def test_all_outgoing_buffers_have_a_bound(kind: str) -> None:
             for session in app.sessions[-8:]:
                 assert session.link is not None
                 waiting += session.link.buffered if session.link.write(b"") is not SendStatus.CLOSED else 0
-            assert waiting <= 17_000_000
+            # Looked at again when as much as one buffer may hold has come since.
+            assert waiting <= limits.outgoing_total + limits.outgoing + len(piece)
             assert server.stats()["limits.outgoing_total"] > 0
             for client in clients:
                 client.reset()
