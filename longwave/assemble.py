@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from longwave.app import app as base
-from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import WebSocketHandler
+from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
 from longwave.asgi import AsgiApp

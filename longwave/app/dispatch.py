@@ -8,12 +8,11 @@ import random
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from longwave.app.body_stream import BodyStream
 from longwave.app.error_page import describe, error_page
 from longwave.app.event import Event
 from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import Middleware
-from longwave.app.pump import END_ID, close_items, pump
+from longwave.app.iterators import END_ID, BodyStream, close_items, pump
 from longwave.app.response import HTML, PassedResponse, Response, error_fields, error_response, to_response
 from longwave.app.route import WEBSOCKET, Route
 from longwave.app.upgrade import accept_upgrade, check_stream

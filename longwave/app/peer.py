@@ -12,7 +12,7 @@ from uuid import uuid4
 from longwave.app.hooked import BEHIND, FAILURES, GONE, Hooked
 from longwave.app.hooks import CloseDetails
 from longwave.app.message import Message
-from longwave.app.scope import Scope, refuse
+from longwave.app.tasks import Scope, refuse
 from longwave.app.values import encode_value
 from longwave.contract import Address, Link
 from longwave.core.frames import check_close
