@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longwave.app.current import publish
+from longwave.app.app import publish
 from longwave.app.event import Event
 from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import define_event_handler, define_middleware, define_plugin

@@ -8,11 +8,11 @@ import inspect
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from longwave.app.current import current, running
 from longwave.app.dispatch import Dispatcher, encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
 from longwave.app.handlers import Middleware, Plugin
@@ -29,9 +29,14 @@ from longwave.limits import Limits, Timeouts
 from longwave.routing.table import Table
 from longwave.types import Compression
 
-__all__ = ["App", "RouteInfo", "StaticSource"]
+__all__ = ["App", "RouteInfo", "StaticSource", "current", "publish", "running"]
 
 error_log = logging.getLogger("longwave.error")
+
+current: ContextVar[App] = ContextVar("longwave_app")
+"""The app of the request, hook or task that runs."""
+running: dict[App, None] = {}
+"""The apps of this process that were started and not stopped."""
 
 StaticSource = Callable[[Event], "Awaitable[Any] | Any"]
 """Looks a path up among static files: returns a response, or None."""
@@ -334,6 +339,31 @@ class App:
             self.on_shutdown(lambda: _finish(result))
         elif inspect.isawaitable(result):
             await result
+
+
+def publish(
+    topic: str,
+    data: Any,
+    *,
+    namespace: str | None = None,
+    of: WebSocketHandler | None = None,
+    compress: bool | None = None,
+) -> None:
+    """Publish to every subscriber of a topic, by the app that this code runs in.
+
+    As `App.publish`. Outside of any app's code the only one that runs is meant; raises `LookupError` when
+    there is none, or more than one.
+    """
+    app = current.get(None)
+    if app is None or app not in running:
+        if len(running) != 1:
+            raise LookupError(
+                "publish() knows no app: none is running"
+                if not running
+                else f"publish() cannot choose among {len(running)} running apps: use app.publish()"
+            )
+        (app,) = running
+    app.publish(topic, data, namespace=namespace, of=of, compress=compress)
 
 
 async def _finish(generator: AsyncIterator[Any]) -> None:

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from longwave.app.headers import Headers
-from longwave.app.response import StagedResponse
+from longwave.app.response import Headers, StagedResponse
 from longwave.app.values import decode_json
 from longwave.contract import Address, Reply, Request
 from longwave.core.cookies import parse_cookies

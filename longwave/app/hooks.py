@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, watched
-from longwave.app.headers import HeadersInit
-from longwave.app.typed import reader_of
+from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, reader_of, watched
+from longwave.app.response import HeadersInit
 from longwave.errors import DefinitionError
 from longwave.types import Compression, SlowPolicy
 

@@ -1,13 +1,13 @@
-"""What a handler answers with: `Response`, `redirect`, and how any returned value becomes a response."""
+"""Headers, `Response`, `redirect`, and how what a handler returns becomes a response."""
 
 from __future__ import annotations
 
 import html
 import logging
-from collections.abc import AsyncIterable
+import re
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
-from longwave.app.headers import Headers, HeadersInit, encode_field_value, encode_fields, encode_name
 from longwave.app.values import encode_json
 from longwave.contract import Reply, UpgradeReply
 from longwave.core.cookies import encode_cookie
@@ -16,9 +16,12 @@ from longwave.types import Fields
 
 __all__ = [
     "HTML",
+    "Headers",
+    "HeadersInit",
     "PassedResponse",
     "Response",
     "StagedResponse",
+    "encode_fields",
     "error_fields",
     "error_response",
     "redirect",
@@ -31,6 +34,43 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 BYTES = "application/octet-stream"
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
+"""What headers may be given as."""
+
+
+class Headers(Mapping[str, str]):
+    """Read-only headers; names in any case.
+
+    Several fields of one name are joined by a comma. RFC 9110 section 5.3. `get_all` keeps them apart.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ("; " if name.lower() == "cookie" else ", ").join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.decode("latin-1") for name, _ in self._fields))
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self._fields})
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self)})"
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of a field, in order."""
+        wanted = name.lower().encode("latin-1", "replace")
+        return [value.decode("latin-1") for key, value in self._fields if key == wanted]
 
 
 class HeaderFields:
@@ -248,6 +288,41 @@ def error_fields(error: HTTPError) -> Fields:
         except (TypeError, ValueError) as second:
             error_log.error("a header of %r cannot be sent: %s", error, second)
     return [field for field in fields if field[0] != b"content-type"]
+
+
+def encode_fields(headers: HeadersInit) -> Fields:
+    """Return headers as fields; raises `ValueError` for what cannot be in one.
+
+    CR, LF and NUL never get into a field (RFC 9110 section 5.5).
+    """
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [(encode_name(name), encode_field_value(name, value)) for name, value in pairs]
+
+
+def encode_name(name: str) -> bytes:
+    """Return a field name in lower case.
+
+    Raises `ValueError` when it is not a token (RFC 9110 5.6.2).
+    """
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no header name")
+    return name.lower().encode("ascii")
+
+
+def encode_field_value(name: str, value: str) -> bytes:
+    """Return a field value.
+
+    Raises `ValueError` for control characters or what is not latin-1.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"the value of header {name!r} is a str, not {type(value).__name__}")
+    try:
+        encoded = value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"the value of header {name!r} has characters outside latin-1") from None
+    if CONTROL.search(encoded):
+        raise ValueError(f"the value of header {name!r} has control characters")
+    return encoded.strip(b" \t")
 
 
 JSON_FIELD = (b"content-type", JSON.encode())

@@ -6,10 +6,9 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from longwave.app.event import Event
-from longwave.app.headers import encode_fields
 from longwave.app.hooks import UpgradeResult
 from longwave.app.peer import Peer
-from longwave.app.response import Response
+from longwave.app.response import Response, encode_fields
 from longwave.app.route import Route
 from longwave.contract import UpgradeReply
 from longwave.core.handshake import choose_protocol, offered_protocols

@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from longwave.app.app import App
-from longwave.app.current import publish
+from longwave.app.app import App, publish
 from longwave.app.event import Event
 from longwave.app.handlers import define_event_handler, define_middleware, define_plugin
 from longwave.app.hooks import UpgradeResult, define_websocket_handler
