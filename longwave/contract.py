@@ -24,6 +24,7 @@ __all__ = [
     "Session",
     "StreamReply",
     "UpgradeReply",
+    "failed_reply",
 ]
 
 Address: TypeAlias = tuple[str, int]
@@ -241,3 +242,9 @@ class Application(Protocol):
 
         Waits for what is still running, within its own limits.
         """
+
+
+def failed_reply() -> FullReply:
+    """Return the answer to a request whose handling failed; it does not say why."""
+    body = b'{"error":true,"status":500,"message":"Server Error","unhandled":true}'
+    return FullReply(500, [(b"content-type", b"application/json")], body)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from longwave.app.dispatch import Dispatcher, encode_reply, refuse_stream, wants_stream
+from longwave.app.dispatch import Dispatcher
+from longwave.app.error_reply import encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks

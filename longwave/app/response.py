@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import logging
 import re
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
@@ -11,24 +10,20 @@ from typing import Any
 from longwave.app.values import encode_json
 from longwave.contract import Reply, UpgradeReply
 from longwave.core.cookies import encode_cookie
-from longwave.errors import HTTPError
 from longwave.types import Fields
 
 __all__ = [
     "HTML",
+    "JSON_FIELD",
     "Headers",
     "HeadersInit",
     "PassedResponse",
     "Response",
     "StagedResponse",
     "encode_fields",
-    "error_fields",
-    "error_response",
     "redirect",
     "to_response",
 ]
-
-error_log = logging.getLogger("longwave.error")
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -250,44 +245,6 @@ def to_response(value: Any, status: int | None = None) -> Response:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _response(bytes(value), status or 200, [BYTES_FIELD])
     return _response(encode_json(value), status or 200, [JSON_FIELD])
-
-
-def error_response(error: HTTPError, *, unhandled: bool = False) -> Response:
-    """Return the one JSON shape of an error: `error status message data? unhandled?`.
-
-    Never raises: data or headers that cannot be sent are left out, and logged.
-    """
-    message = error.message if isinstance(error.message, str) else repr(error.message)
-    document: dict[str, Any] = {
-        "error": True,
-        "status": error.status,
-        "message": message.encode(errors="replace").decode(),
-    }
-    if error.data is not None:
-        document["data"] = error.data
-    if unhandled:
-        document["unhandled"] = True
-    try:
-        body = encode_json(document)
-    except Exception as second:
-        error_log.error("the data of %r cannot be sent: %s", error, second)
-        del document["data"]
-        body = encode_json(document)
-    return _response(body, error.status, [*error_fields(error), JSON_FIELD])
-
-
-def error_fields(error: HTTPError) -> Fields:
-    """Return the headers of an error.
-
-    Those that cannot be sent are left out, and logged.
-    """
-    fields: Fields = []
-    for name, value in error.headers.items():
-        try:
-            fields += encode_fields({name: value})
-        except (TypeError, ValueError) as second:
-            error_log.error("a header of %r cannot be sent: %s", error, second)
-    return [field for field in fields if field[0] != b"content-type"]
 
 
 def encode_fields(headers: HeadersInit) -> Fields:

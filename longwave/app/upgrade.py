@@ -13,6 +13,7 @@ from longwave.app.route import Route
 from longwave.contract import UpgradeReply
 from longwave.core.handshake import choose_protocol, offered_protocols
 from longwave.core.origin import check_origin
+from longwave.core.sse import wants_events
 from longwave.errors import HTTPError, RequestError
 from longwave.types import Compression
 
@@ -60,8 +61,7 @@ def check_stream(app: App, event: Event) -> None:
     fields = event.fields
     names = {name for name, _ in fields}
     if b"cookie" in names or b"authorization" in names:
-        accepts = b",".join(value for name, value in fields if name == b"accept")
-        if b"text/event-stream" in accepts.lower():
+        if wants_events(fields):
             check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
 
 

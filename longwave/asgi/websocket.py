@@ -11,7 +11,7 @@ from longwave.asgi.http import complete, refusal
 from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
 from longwave.asgi.scope import make_request
 from longwave.asgi.wire import ASGI_WS
-from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply
+from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply, failed_reply
 from longwave.core.bucket import Bucket
 from longwave.core.http1_write import check_field
 from longwave.errors import RequestError
@@ -145,7 +145,7 @@ async def _refuse(
         link.abort()
         reply.session.opened(link)
         reply.session.closed(*link.outcome)
-        reply = FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+        reply = failed_reply()
     try:
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             await send({"type": "websocket.close", "code": 1008, "reason": ""})

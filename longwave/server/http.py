@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.handshake import check_upgrade, offered_protocols
 from longwave.core.http1 import Data, Head, parse_fields
 from longwave.core.http1_write import CONTINUE
@@ -20,7 +20,6 @@ from longwave.server.answers import (
     LINGERING,
     READING,
     AnsweringConnection,
-    failure,
 )
 from longwave.server.body import RequestBody
 from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, Transport
@@ -301,7 +300,7 @@ class HttpConnection(AnsweringConnection):
         except Exception:
             self.worker.errors += 1
             ERRORS.exception("the application failed")
-            reply = failure()
+            reply = failed_reply()
         if isinstance(reply, (FullReply, StreamReply, UpgradeReply)):
             self._answer(reply)
         else:
@@ -317,11 +316,11 @@ class HttpConnection(AnsweringConnection):
             if not is_current:
                 return
             # Not by us: somebody else cancelled the work, and the client still waits.
-            reply: Reply = failure()
+            reply: Reply = failed_reply()
         elif (error := done.exception()) is not None:
             self.worker.errors += 1
             ERRORS.error("the application failed", exc_info=error)
-            reply = failure()
+            reply = failed_reply()
         else:
             reply = done.result()
         self._answer(reply)

@@ -8,6 +8,7 @@ from typing import Final
 from longwave.contract import Address
 from longwave.core.http1 import Head
 from longwave.core.http1_write import encode_error, encode_response
+from longwave.core.sse import encode_refusal, wants_events
 from longwave.types import Fields
 
 __all__ = ["REFUSED", "access_line", "limit_of", "refusal"]
@@ -25,13 +26,10 @@ _LIMIT_OF_STATUS = {413: "limits.body", 414: "limits.request_line", 431: "limits
 def refusal(status: int, method: str, headers: Fields, date: bytes) -> bytes:
     """Return the answer to a connection that is refused for now.
 
-    An EventSource never comes back from a 503. It gets a stream that only tells when to come again, at
-    random, so that not all come at once.
+    It tells when to come again, at random, so that not all come at once.
     """
-    accepts = b",".join(value for name, value in headers if name == b"accept")
-    if method == "GET" and b"text/event-stream" in accepts.lower():
-        fields = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-        body = b"retry: %d\n\n" % random.randint(2000, 10000)
+    if method == "GET" and wants_events(headers):
+        fields, body = encode_refusal(random.randrange(2000, 10_000))
         return encode_response(200, fields, body, keep_alive=False, date=date)
     retry = {"Retry-After": str(random.randint(2, 10))}
     return encode_error(status, _MESSAGES[status], retry, date=date, head_only=method == "HEAD")

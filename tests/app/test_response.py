@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,13 +13,10 @@ from longwave.app.response import (
     encode_field_value,
     encode_fields,
     encode_name,
-    error_fields,
-    error_response,
     redirect,
     to_response,
 )
 from longwave.contract import FullReply, UpgradeReply
-from longwave.errors import HTTPError
 
 
 async def parts() -> AsyncIterator[bytes]:
@@ -172,49 +167,6 @@ def test_values_become_responses() -> None:
     assert to_response(own, 202) is own and own.status == 201
     with pytest.raises(TypeError):
         to_response(object())
-
-
-def test_errors_have_one_shape() -> None:
-    response = error_response(HTTPError(418, "tea", data=[1], headers={"X-A": "1", "content-type": "a/b"}))
-    assert isinstance(response.body, bytes)
-    assert json.loads(response.body) == {"error": True, "status": 418, "message": "tea", "data": [1]}
-    assert response.fields == [(b"x-a", b"1"), (b"content-type", b"application/json")]
-    hidden = error_response(HTTPError(500, "Server Error"), unhandled=True)
-    assert isinstance(hidden.body, bytes)
-    assert json.loads(hidden.body)["unhandled"] is True
-
-
-cyclic: list[Any] = []
-cyclic.append(cyclic)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        HTTPError(400, data=object()),
-        HTTPError(400, data="\ud800"),
-        HTTPError(400, data=cyclic),
-        HTTPError(400, headers={"x": "a\nb"}),
-        HTTPError(400, headers={"x": "\u20ac"}),
-        HTTPError(400, headers={"a b": "x"}),
-        HTTPError(400, headers={"x": 5}),  # type: ignore[dict-item]
-        HTTPError(400, "\ud800", data=object(), headers={"x": "\0"}),
-        HTTPError(400, 7),  # type: ignore[arg-type]
-    ],
-)
-def test_an_error_that_cannot_be_sent_whole_is_sent_without(
-    error: HTTPError, caplog: pytest.LogCaptureFixture
-) -> None:
-    error.headers["x-good"] = "1"
-    with caplog.at_level(logging.ERROR, "longwave.error"):
-        response = error_response(error)
-    assert isinstance(response.body, bytes)
-    document = json.loads(response.body)
-    assert document["status"] == response.status == 400 and "data" not in document
-    assert (b"x-good", b"1") in response.fields and len(response.fields) == 2
-    if error.data is not None or len(error.headers) > 1:
-        assert "cannot be sent" in caplog.text
-    assert error_fields(error) == [(b"x-good", b"1")]
 
 
 FIELDS = [(b"accept", b"a"), (b"cookie", b"x=1"), (b"accept", b"b"), (b"cookie", b"y=2"), (b"x", b"\xe9")]

@@ -1,0 +1,141 @@
+"""What a client gets for an error: JSON in one shape, in dev a page with the user's lines, a later try."""
+
+from __future__ import annotations
+
+import html
+import linecache
+import logging
+import random
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from longwave.app.response import HTML, JSON_FIELD, encode_fields
+from longwave.app.values import encode_json
+from longwave.contract import FullReply, failed_reply
+from longwave.core.sse import encode_refusal, wants_events
+from longwave.errors import HTTPError
+from longwave.types import Fields
+
+if TYPE_CHECKING:
+    from longwave.app.event import Event
+
+__all__ = ["encode_reply", "refuse_stream", "wants_stream"]
+
+error_log = logging.getLogger("longwave.error")
+
+OURS = str(Path(__file__).resolve().parents[1])
+
+
+def encode_reply(event: Event | None, error: BaseException, dev: bool) -> FullReply:
+    """Return the reply of an error: JSON, or in dev a page for a browser."""
+    if not dev:
+        return error_reply(error) if isinstance(error, HTTPError) else failed_reply()
+    shown = error if isinstance(error, HTTPError) else HTTPError(500, describe(error))
+    if event is not None and "text/html" in event.headers.get("accept", ""):
+        page = error_page(event, error).encode(errors="replace")
+        return FullReply(shown.status, [*error_fields(shown), (b"content-type", HTML.encode())], page)
+    return error_reply(shown, unhandled=shown is not error)
+
+
+def refuse_stream() -> FullReply:
+    """Return a refusal that EventSource comes back from.
+
+    After a random time, so that not all come at once.
+    """
+    fields, body = encode_refusal(random.randrange(2000, 10_000))
+    return FullReply(200, fields, body)
+
+
+def wants_stream(event: Event) -> bool:
+    """Whether the client is an EventSource, or behaves as one."""
+    return not event.is_upgrade and wants_events(event.fields)
+
+
+def error_reply(error: HTTPError, *, unhandled: bool = False) -> FullReply:
+    """Return the one JSON shape of an error: `error status message data? unhandled?`.
+
+    Never raises: data or headers that cannot be sent are left out, and logged.
+    """
+    message = error.message if isinstance(error.message, str) else repr(error.message)
+    document: dict[str, Any] = {
+        "error": True,
+        "status": error.status,
+        "message": message.encode(errors="replace").decode(),
+    }
+    if error.data is not None:
+        document["data"] = error.data
+    if unhandled:
+        document["unhandled"] = True
+    try:
+        body = encode_json(document)
+    except Exception as second:
+        error_log.error("the data of %r cannot be sent: %s", error, second)
+        del document["data"]
+        body = encode_json(document)
+    return FullReply(error.status, [*error_fields(error), JSON_FIELD], body)
+
+
+def error_fields(error: HTTPError) -> Fields:
+    """Return the headers of an error.
+
+    Those that cannot be sent are left out, and logged.
+    """
+    fields: Fields = []
+    for name, value in error.headers.items():
+        try:
+            fields += encode_fields({name: value})
+        except (TypeError, ValueError) as second:
+            error_log.error("a header of %r cannot be sent: %s", error, second)
+    return [field for field in fields if field[0] != b"content-type"]
+
+
+def describe(error: BaseException) -> str:
+    """Return an error as `Type: text`; one whose text cannot be had as its type."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+def error_page(event: Event, error: BaseException) -> str:
+    """Return a page that shows an error: what, and where in the user's code."""
+    status = error.status if isinstance(error, HTTPError) else 500
+    title = html.escape(f"{status} {describe(error)}" if status >= 500 else f"{status} {error}")
+    frames = [] if isinstance(error, HTTPError) and status < 500 else _frames(error)
+    shown = "".join(frames)
+    request = html.escape(f"{event.method} {event.path}")
+    return PAGE.format(title=title, request=request, frames=shown)
+
+
+def _frames(error: BaseException) -> list[str]:
+    stack = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in stack if not frame.filename.startswith(OURS)]
+    return [_frame(frame) for frame in reversed(own or stack)]
+
+
+def _frame(frame: traceback.FrameSummary) -> str:
+    lines = []
+    line = frame.lineno or 0
+    for number in range(max(1, line - 3), line + 4):
+        text = linecache.getline(frame.filename, number)
+        if text:
+            mark = " class=here" if number == line else ""
+            lines.append(f"<span{mark}>{number:5d}  {html.escape(text.rstrip())}</span>")
+    place = html.escape(f"{frame.filename}:{frame.lineno} in {frame.name}")
+    return f"<h2>{place}</h2><pre>{chr(10).join(lines)}</pre>"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+body {{ max-width: 60rem; margin: 3rem auto; padding: 0 1rem }}
+h1 {{ font-size: 1.4rem; overflow-wrap: anywhere }} h2 {{ font-size: .9rem; font-weight: 500; opacity: .8 }}
+pre {{ overflow-x: auto; padding: .75rem; border-radius: .5rem; background: #8881 }}
+pre {{ font: 13px/1.6 ui-monospace, monospace }}
+pre span {{ display: block }} .here {{ background: #f443; font-weight: 600 }}
+</style>
+<p>{request}</p><h1>{title}</h1>{frames}
+"""
