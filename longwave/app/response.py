@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
 from longwave.app.values import encode_json
 from longwave.contract import Reply, UpgradeReply
 from longwave.core.cookies import encode_cookie
+from longwave.core.http1_write import check_field
 from longwave.types import Fields
 
 __all__ = [
@@ -29,8 +29,6 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 BYTES = "application/octet-stream"
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
 """What headers may be given as."""
@@ -79,13 +77,13 @@ class HeaderFields:
 
         Raises `ValueError` for an illegal one.
         """
-        key, encoded = encode_name(name), encode_field_value(name, value)
-        self.fields = [field for field in self.fields if field[0] != key]
-        self.fields.append((key, encoded))
+        new = encode_field(name, value)
+        self.fields = [field for field in self.fields if field[0] != new[0]]
+        self.fields.append(new)
 
     def append_header(self, name: str, value: str) -> None:
         """Add a header beside any of that name."""
-        self.fields.append((encode_name(name), encode_field_value(name, value)))
+        self.fields.append(encode_field(name, value))
 
     def set_cookie(self, name: str, value: str, **options: Any) -> None:
         """Add a `set-cookie`; options are those of `longwave.core.cookies.encode_cookie`.
@@ -140,7 +138,7 @@ class Response(HeaderFields, Exception):
         if content_type is None and body is not None:
             content_type = BYTES
         if content_type is not None and not any(name == b"content-type" for name, _ in self.fields):
-            self.fields.append((b"content-type", encode_field_value("content-type", content_type)))
+            self.fields.append(encode_field("content-type", content_type))
 
     @classmethod
     def html(cls, text: str, status: int = 200, headers: HeadersInit = ()) -> Response:
@@ -253,33 +251,14 @@ def encode_fields(headers: HeadersInit) -> Fields:
     CR, LF and NUL never get into a field (RFC 9110 section 5.5).
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return [(encode_name(name), encode_field_value(name, value)) for name, value in pairs]
+    return [encode_field(name, value) for name, value in pairs]
 
 
-def encode_name(name: str) -> bytes:
-    """Return a field name in lower case.
-
-    Raises `ValueError` when it is not a token (RFC 9110 5.6.2).
-    """
-    if not TOKEN.fullmatch(name):
-        raise ValueError(f"{name!r} is no header name")
-    return name.lower().encode("ascii")
-
-
-def encode_field_value(name: str, value: str) -> bytes:
-    """Return a field value.
-
-    Raises `ValueError` for control characters or what is not latin-1.
-    """
+def encode_field(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return one header as a field; raises as `encode_fields` does."""
     if not isinstance(value, str):
         raise TypeError(f"the value of header {name!r} is a str, not {type(value).__name__}")
-    try:
-        encoded = value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ValueError(f"the value of header {name!r} has characters outside latin-1") from None
-    if CONTROL.search(encoded):
-        raise ValueError(f"the value of header {name!r} has control characters")
-    return encoded.strip(b" \t")
+    return check_field(name, value)
 
 
 JSON_FIELD = (b"content-type", JSON.encode())

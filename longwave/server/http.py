@@ -22,7 +22,7 @@ from longwave.server.answers import (
     AnsweringConnection,
 )
 from longwave.server.body import RequestBody
-from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, Transport
+from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, OVER, Transport
 from longwave.server.state import ERRORS, Worker
 
 __all__ = ["HttpConnection"]
@@ -163,22 +163,17 @@ class HttpConnection(AnsweringConnection):
         if self._advancing:
             return
         self._advancing = True
-        worker = self.worker
-        left = worker.limits.messages_per_turn
-        until = 0.0
+        left = self.worker.limits.messages_per_turn
+        end = 0.0
         try:
             while self._step():
                 left -= 1
                 if left & 15 == 15:
-                    moment = worker.clock()
-                    if not until:
-                        until = moment + worker.timeouts.turn
-                    elif moment > until:
+                    end = self.turn_end(end)
+                    if end == OVER:
                         left = 0
                 if left <= 0:
-                    worker.passed("limits.messages_per_turn")
-                    self.hold(HOLD_TURN)
-                    worker.loop.call_soon(self._turn)
+                    self.end_turn()
                     break
         except RequestError as error:
             self._reject(error)
