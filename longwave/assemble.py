@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from longwave.app import app as base
 from longwave.app.event import Event
@@ -33,6 +33,8 @@ __all__ = ["App", "Problem", "create_app"]
 error_log = logging.getLogger("longwave.error")
 
 SERVER = Path("src") / "server"
+
+Ordered = TypeVar("Ordered", Middleware, Plugin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ def create_app(
     if root is not None:
         folder = settings.root / SERVER
         loader = Loader(settings.root)
-        layers = [*_load_middleware(loader, folder), *layers]
-        starters = [*_load_plugins(loader, folder), *starters]
+        layers[:0] = _load_ordered(Middleware, loader, folder / "middleware", ("middleware", "handler"))
+        starters[:0] = _load_ordered(Plugin, loader, folder / "plugins", ("plugin", "handler"))
         loaded, problems = _load_routes(loader, folder, dev)
     for key, value in (routes or {}).items():
         method, pattern = parse_route_key(key)
@@ -179,28 +181,18 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     return route
 
 
-def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
+def _load_ordered(kind: type[Ordered], loader: Loader, folder: Path, names: tuple[str, ...]) -> list[Ordered]:
+    """Return what the files of a folder offer by one of these names, in the order of the files."""
     found = []
-    for name, path in scan_ordered(folder / "middleware", root=loader.root):
-        offered = _offered(loader.load(path), path, ("middleware", "handler"))
-        found.append(offered if isinstance(offered, Middleware) else Middleware(offered, name))
+    for name, path in scan_ordered(folder, root=loader.root):
+        module = loader.load(path)
+        offered = next((value for it in names if (value := getattr(module, it, None)) is not None), None)
+        if offered is None:
+            raise RouteError(
+                f"{path}: expected a function called {' or '.join(f'`{it}`' for it in names)}, found none"
+            )
+        found.append(offered if isinstance(offered, kind) else kind(offered, name))
     return found
-
-
-def _load_plugins(loader: Loader, folder: Path) -> list[Plugin]:
-    found = []
-    for name, path in scan_ordered(folder / "plugins", root=loader.root):
-        offered = _offered(loader.load(path), path, ("plugin", "handler"))
-        found.append(offered if isinstance(offered, Plugin) else Plugin(offered, name))
-    return found
-
-
-def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
-    for candidate in names:
-        value = getattr(module, candidate, None)
-        if value is not None:
-            return value
-    raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
 
 
 def _static(settings: Settings) -> Callable[[Event], Reply | None]:

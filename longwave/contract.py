@@ -46,9 +46,10 @@ class Body(Protocol):
 class Request:
     """One HTTP request, or one to become a WebSocket, whose head was checked.
 
-    `target` is the request target in origin form, as it came: path, then `?` and query. `headers` have
-    lower-case names. `release` drops what can be had again from the raw head, so that a connection that
-    stays open for hours does not hold its parsed head.
+    `target` is the request target in origin form, as it came: path, then `?` and query; below a mount
+    without its part, which is `prefix`, percent-encoded too. `headers` have lower-case names. `release`
+    drops what can be had again from the raw head, so that a connection that stays open for hours does not
+    hold its parsed head.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Request:
         "http_version",
         "is_upgrade",
         "method",
+        "prefix",
         "scheme",
         "target",
     )
@@ -75,6 +77,7 @@ class Request:
         scheme: str = "http",
         client: Address | None = None,
         is_upgrade: bool = False,
+        prefix: str = "",
         raw: bytes = b"",
         parse: Callable[[bytes], Fields] | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class Request:
         self.scheme = scheme
         self.client = client
         self.is_upgrade = is_upgrade
+        self.prefix = prefix
         self._headers: Fields | None = headers
         self._raw = raw
         self._parse = parse

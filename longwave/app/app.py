@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -337,7 +336,7 @@ class App:
         result = plugin.function(self)
         if inspect.isasyncgen(result):
             await anext(result, None)
-            self.on_shutdown(lambda: _finish(result))
+            self.on_shutdown(_Rest(plugin, result))
         elif inspect.isawaitable(result):
             await result
 
@@ -367,6 +366,16 @@ def publish(
     app.publish(topic, data, namespace=namespace, of=of, compress=compress)
 
 
-async def _finish(generator: AsyncIterator[Any]) -> None:
-    if await anext(generator, os) is not os:
-        raise RuntimeError("a plugin that yields does so once")
+class _Rest:
+    """What is left of a plugin that yields."""
+
+    def __init__(self, plugin: Plugin, generator: AsyncIterator[Any]) -> None:
+        self._plugin = plugin
+        self._generator = generator
+
+    async def __call__(self) -> None:
+        if await anext(self._generator, self) is not self:
+            raise RuntimeError("a plugin that yields does so once")
+
+    def __repr__(self) -> str:
+        return f"the plugin {self._plugin.name}"

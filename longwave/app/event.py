@@ -106,7 +106,8 @@ class Event:
     @property
     def url(self) -> str:
         """The whole URL as the client asked for it."""
-        return f"{self.scheme}://{self.host}{self._request.target.decode('latin-1')}"
+        request = self._request
+        return f"{self.scheme}://{self.host}{request.prefix}{request.target.decode('latin-1')}"
 
     @property
     def remote_address(self) -> Address | None:

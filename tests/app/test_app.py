@@ -368,3 +368,23 @@ def test_what_the_server_below_counts_is_told() -> None:
         assert app.stats()["server.connections"] == 3
 
     run_app(make_app({}), check)
+
+
+@pytest.mark.parametrize("what", ["raises", "yields twice"])
+def test_a_plugin_that_fails_at_its_end_is_named(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    @define_plugin
+    async def database(app: App) -> AsyncIterator[None]:
+        yield
+        if what == "raises":
+            raise KeyError("closed")
+        yield
+
+    async def check(app: App) -> None: ...
+
+    with caplog.at_level(logging.ERROR, "longwave.error"):
+        run_app(make_app({}, plugins=[database]), check)
+    (record,) = caplog.records
+    name = "test_a_plugin_that_fails_at_its_end_is_named.<locals>.database"
+    assert record.getMessage() == f"shutdown of the plugin {name} failed"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], KeyError if what == "raises" else RuntimeError)

@@ -37,6 +37,7 @@ def test_what_a_request_says() -> None:
     assert event.cookies == {"a": "1", "b": "2"}
     assert repr(event) == "<Event POST /p>"
     assert make_event(fields=[]).host == ""
+    assert make_event(prefix="/live").url == "http://example.com:8080/live/p?x=1"
 
 
 def test_a_missing_query_key_is_a_400_that_names_it_and_a_key_error() -> None:
