@@ -21,7 +21,7 @@ from longwave.core.sse import BODY, BODY_CHUNKED
 from longwave.errors import HTTPError
 from longwave.limits import Limits
 from longwave.types import SendStatus
-from tests.app.harness import FakeLink, ask, full, make_app, open_stream, run_app, turn
+from tests.app.harness import FakeLink, ask, clean, full, make_app, open_stream, run_app, turn
 
 
 class Items:
@@ -192,10 +192,6 @@ def test_it_waits_for_a_slow_client_and_stops_at_a_closed_link() -> None:
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 
 END = "id: longwave-end\nevent: longwave:end\ndata: \n\n"
-
-
-def clean(app: App) -> None:
-    assert (app.stats()["tasks"], app.stats()["streams"]) == (0, 0)
 
 
 def test_one_task_and_context_from_the_first_step_to_the_last() -> None:
