@@ -19,6 +19,7 @@ from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks
 from longwave.app.route import WEBSOCKET, Route
 from longwave.app.runtime import Clock, Runtime
+from longwave.app.tasks import is_being_cancelled
 from longwave.app.values import decoder_for, encode_value
 from longwave.contract import FullReply, Reply, Request
 from longwave.core.forwarded import TrustedProxies
@@ -325,8 +326,7 @@ class App:
                 async with asyncio.timeout(self.timeouts.shutdown):
                     await result
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_being_cancelled():
                 raise
             error_log.error("shutdown of %r failed", closer, exc_info=error)
         except Exception as error:

@@ -14,6 +14,7 @@ from longwave.app.handlers import Middleware
 from longwave.app.iterators import END_ID, BodyStream, close_items, pump
 from longwave.app.response import PassedResponse, Response, to_response
 from longwave.app.route import WEBSOCKET, Route
+from longwave.app.tasks import is_being_cancelled
 from longwave.app.upgrade import accept_upgrade, check_stream
 from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply, failed_reply
 from longwave.errors import HTTPError
@@ -75,7 +76,7 @@ class Dispatcher:
                 value = await work if hasattr(work, "__await__") else work
                 result = self._reply(event, await self._settle(event, value))
         except asyncio.CancelledError as error:
-            if reply.cancelled() or _is_being_cancelled():
+            if reply.cancelled() or is_being_cancelled():
                 if event.stream is not None:
                     event.stream.end()
                 reply.cancel()
@@ -320,11 +321,6 @@ def _end_unless(stream: EventStream, reply: Reply) -> None:
     """End a stream that is not the answer."""
     if not (isinstance(reply, StreamReply) and reply.session is stream):
         stream.end()
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _no_endpoint(event: Event, methods: dict[str | None, Any]) -> Response:

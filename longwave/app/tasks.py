@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longwave.app.runtime import Runtime
 
-__all__ = ["Callbacks", "Scope", "refuse"]
+__all__ = ["Callbacks", "Scope", "is_being_cancelled", "refuse"]
 
 error_log = logging.getLogger("longwave.error")
 
@@ -112,6 +112,12 @@ def refuse(coroutine: Coroutine[Any, Any, Any] | None) -> None:
     if asyncio.iscoroutine(coroutine):
         coroutine.close()
     raise RuntimeError("the connection is closed: nothing can be started on it any more")
+
+
+def is_being_cancelled() -> bool:
+    """Whether the current task is asked to end: a `CancelledError` is its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _repeat(seconds: float, function: Callable[[], Awaitable[Any] | Any]) -> None:
