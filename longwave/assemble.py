@@ -6,9 +6,10 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from longwave.app import app as base
 from longwave.app.event import Event
@@ -37,8 +38,7 @@ SERVER = Path("src") / "server"
 Ordered = TypeVar("Ordered", Middleware, Plugin)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A route file that could not be loaded: what dev shows at its path."""
 
     source: str

@@ -8,8 +8,9 @@ the server tells the `Session` what happens, and the session speaks through its 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from longwave.types import Compression, Fields, Piece, SendStatus, SlowPolicy, Wire
 
@@ -184,8 +185,7 @@ class Session(Protocol):
         """The connection is gone. 1005: the client gave no code; 1006: it was lost."""
 
 
-@dataclass(slots=True)
-class FullReply:
+class FullReply(Struct):
     """A response whose body is known.
 
     The server adds `content-length` where the status has a body.
@@ -196,8 +196,7 @@ class FullReply:
     body: bytes = b""
 
 
-@dataclass(slots=True)
-class StreamReply:
+class StreamReply(Struct):
     """A response head, and the session that writes its body through the link.
 
     `format` picks the wire: "sse" encodes publications as events, "body" passes bytes through. The server
@@ -211,8 +210,7 @@ class StreamReply:
     format: Literal["sse", "body"] = "sse"
 
 
-@dataclass(slots=True)
-class UpgradeReply:
+class UpgradeReply(Struct):
     """An accepted WebSocket: extra headers, the chosen subprotocol, the session.
 
     `compress` is what is wanted of compression, None none; a server that cannot leaves it out.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["Limits", "Timeouts"]
 
@@ -10,8 +10,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds in bytes or counts.
 
     What happens when one is passed stands in docs/reference/limits.md.
@@ -53,8 +52,7 @@ class Limits:
     """Characters of a topic; past it `ValueError`. Centrifugo: 255."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Time limits in seconds."""
 
     header: float = 10.0

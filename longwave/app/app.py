@@ -8,9 +8,10 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
+
+from msgspec import Struct
 
 from longwave.app.dispatch import Dispatcher
 from longwave.app.error_reply import encode_reply, refuse_stream, wants_stream
@@ -43,8 +44,7 @@ StaticSource = Callable[[Event], "Awaitable[Any] | Any"]
 """Looks a path up among static files: returns a response, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteInfo:
+class RouteInfo(Struct, frozen=True):
     """One line of `longwave routes`."""
 
     method: str | None

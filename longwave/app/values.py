@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 import msgspec.inspect
+from msgspec import Struct
 
 from longwave.core.sse import encode_event
 from longwave.errors import MessageError
@@ -24,8 +24,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class EventMessage:
+class EventMessage(Struct, frozen=True):
     """One event with its fields.
 
     `data` is a `str` or anything JSON, `retry` is in milliseconds. With `data` None a client takes over `id`
