@@ -1,13 +1,8 @@
-"""What a client gets for an error: JSON in one shape, in dev a page with the user's lines, a later try."""
+"""What a client gets for an error: JSON in one shape, in dev a page, where it will come back a later try."""
 
 from __future__ import annotations
 
-import html
-import linecache
 import logging
-import random
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longwave.app.response import HTML, JSON_FIELD, encode_fields
@@ -24,8 +19,6 @@ __all__ = ["encode_reply", "refuse_stream", "wants_stream"]
 
 error_log = logging.getLogger("longwave.error")
 
-OURS = str(Path(__file__).resolve().parents[1])
-
 
 def encode_reply(event: Event | None, error: BaseException, dev: bool) -> FullReply:
     """Return the reply of an error: JSON, or in dev a page for a browser."""
@@ -33,6 +26,8 @@ def encode_reply(event: Event | None, error: BaseException, dev: bool) -> FullRe
         return error_reply(error) if isinstance(error, HTTPError) else failed_reply()
     shown = error if isinstance(error, HTTPError) else HTTPError(500, describe(error))
     if event is not None and "text/html" in event.headers.get("accept", ""):
+        from longwave.app.error_page import error_page  # with what it imports, for dev alone
+
         page = error_page(event, error).encode(errors="replace")
         return FullReply(shown.status, [*error_fields(shown), (b"content-type", HTML.encode())], page)
     return error_reply(shown, unhandled=shown is not error)
@@ -43,6 +38,8 @@ def refuse_stream() -> FullReply:
 
     After a random time, so that not all come at once.
     """
+    import random  # a millisecond of each start, for what most processes never do
+
     fields, body = encode_refusal(random.randrange(2000, 10_000))
     return FullReply(200, fields, body)
 
@@ -96,46 +93,3 @@ def describe(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
-
-
-def error_page(event: Event, error: BaseException) -> str:
-    """Return a page that shows an error: what, and where in the user's code."""
-    status = error.status if isinstance(error, HTTPError) else 500
-    title = html.escape(f"{status} {describe(error)}" if status >= 500 else f"{status} {error}")
-    frames = [] if isinstance(error, HTTPError) and status < 500 else _frames(error)
-    shown = "".join(frames)
-    request = html.escape(f"{event.method} {event.path}")
-    return PAGE.format(title=title, request=request, frames=shown)
-
-
-def _frames(error: BaseException) -> list[str]:
-    stack = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in stack if not frame.filename.startswith(OURS)]
-    return [_frame(frame) for frame in reversed(own or stack)]
-
-
-def _frame(frame: traceback.FrameSummary) -> str:
-    lines = []
-    line = frame.lineno or 0
-    for number in range(max(1, line - 3), line + 4):
-        text = linecache.getline(frame.filename, number)
-        if text:
-            mark = " class=here" if number == line else ""
-            lines.append(f"<span{mark}>{number:5d}  {html.escape(text.rstrip())}</span>")
-    place = html.escape(f"{frame.filename}:{frame.lineno} in {frame.name}")
-    return f"<h2>{place}</h2><pre>{chr(10).join(lines)}</pre>"
-
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
-body {{ max-width: 60rem; margin: 3rem auto; padding: 0 1rem }}
-h1 {{ font-size: 1.4rem; overflow-wrap: anywhere }} h2 {{ font-size: .9rem; font-weight: 500; opacity: .8 }}
-pre {{ overflow-x: auto; padding: .75rem; border-radius: .5rem; background: #8881 }}
-pre {{ font: 13px/1.6 ui-monospace, monospace }}
-pre span {{ display: block }} .here {{ background: #f443; font-weight: 600 }}
-</style>
-<p>{request}</p><h1>{title}</h1>{frames}
-"""

@@ -9,13 +9,9 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from longwave.core.frames import BINARY, CLOSE, CONTINUATION, MAX_CONTROL, PING, PONG, TEXT, is_close_code
+from longwave.core.mask import apply_mask
 from longwave.errors import ProtocolError
 from longwave.limits import Limits
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # where websockets has no compiled part
-    from websockets.utils import apply_mask
 
 __all__ = ["Binary", "Close", "Event", "Ping", "Pong", "Text", "Unfinished", "WebSocket"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 from longwave.contract import Address
@@ -28,6 +27,8 @@ def refusal(status: int, method: str, headers: Fields, date: bytes) -> bytes:
 
     It tells when to come again, at random, so that not all come at once.
     """
+    import random  # a millisecond of each start, for what most processes never do
+
     if method == "GET" and wants_events(headers):
         fields, body = encode_refusal(random.randrange(2000, 10_000))
         return encode_response(200, fields, body, keep_alive=False, date=date)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import random
 import resource
 import signal
 import socket
@@ -232,6 +231,8 @@ class Server:
 
     async def _finish_all(self, worker: Worker, code: int, until: float) -> None:
         """Ask every connection to end, a part of them at a time, and wait until all have."""
+        import random  # a millisecond of each start, for its end
+
         loop = asyncio.get_running_loop()
         waiting = list(worker.connections)
         size = max(100, len(waiting) // BATCHES + 1)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from longwave.app.error_reply import describe, encode_reply, error_fields, error_page, error_reply
+from longwave.app.error_page import error_page
+from longwave.app.error_reply import describe, encode_reply, error_fields, error_reply
 from longwave.app.event import Event
 from longwave.contract import Request, failed_reply
 from longwave.errors import HTTPError
