@@ -6,8 +6,9 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -18,7 +19,6 @@ from longwave.app.hooks import WebSocketHandler
 from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
-from longwave.asgi import AsgiApp
 from longwave.backplane.siblings import Claim
 from longwave.config import Settings, load_settings, settings_from_values
 from longwave.contract import FullReply, Reply, StreamReply
@@ -28,6 +28,9 @@ from longwave.routing.files import RouteFile, scan, scan_ordered
 from longwave.routing.modules import Loader, ModuleFailure
 from longwave.routing.table import parse_route_key
 from longwave.web.static import StaticFiles, StaticReply
+
+if TYPE_CHECKING:
+    from longwave.asgi.app import AsgiApp
 
 __all__ = ["App", "Problem", "create_app"]
 
@@ -54,16 +57,22 @@ class App(base.App):
         self.loader: Loader | None = options.pop("loader", None)
         self.problems: list[Problem] = options.pop("problems", [])
         super().__init__(routes, **options)
-        self._asgi = AsgiApp(self, self.limits, self.timeouts)
         self._claim = Claim(self.settings.root) if self.loader is not None and not self.dev else None
+
+    @cached_property
+    def asgi(self) -> AsgiApp:
+        """The app behind ASGI."""
+        from longwave.asgi.app import AsgiApp  # `longwave start` serves without it
+
+        return AsgiApp(self, self.limits, self.timeouts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope (ASGI 3.0)."""
-        await self._asgi(scope, receive, send)
+        await self.asgi(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start and stop the app with the application that it is mounted in."""
-        return self._asgi.lifespan()
+        return self.asgi.lifespan()
 
     async def startup(self) -> None:
         """Start as `app.App` does.

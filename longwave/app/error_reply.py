@@ -1,4 +1,4 @@
-"""What a client gets for an error: JSON in one shape, in dev a page, where it will come back a later try."""
+"""What a client gets for an error: JSON in one shape, a page in dev; EventSource hears when to come again."""
 
 from __future__ import annotations
 

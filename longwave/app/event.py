@@ -10,7 +10,6 @@ from longwave.app.response import Headers, StagedResponse
 from longwave.app.values import decode_json
 from longwave.contract import Address, Reply, Request
 from longwave.core.cookies import parse_cookies
-from longwave.core.forms import Form, parse_form
 from longwave.core.query import Query, parse_query
 from longwave.errors import HTTPError, MessageError, RequestError
 from longwave.types import Fields
@@ -18,6 +17,7 @@ from longwave.types import Fields
 if TYPE_CHECKING:
     from longwave.app.app import App
     from longwave.app.event_stream import EventStream
+    from longwave.core.forms import Form
 
 __all__ = ["Event"]
 
@@ -179,6 +179,8 @@ class Event:
 
         Raises `HTTPError` 400 or 415.
         """
+        from longwave.core.forms import parse_form  # for apps that have forms
+
         return parse_form(self.headers.get("content-type", ""), await self.bytes())
 
     async def chunks(self) -> AsyncIterator[bytes_]:

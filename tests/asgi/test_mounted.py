@@ -63,6 +63,8 @@ async def nested(log: list[Any], *, lifespan: bool = True, root_path: str = "") 
     outer.mount("/live", inner)
     async with TestClient(mount_asgi(outer, "" if root_path else "/api", grace=1.0)) as client:
         yield client
+    # Without a lifespan around it nobody ends it.
+    await inner.shutdown()
 
 
 @pytest.mark.parametrize("lifespan", [True, False])
