@@ -13,7 +13,7 @@ ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
 STALE := stale
 endif
 
-.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak lint types unit e2e format clean stale
+.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak perf-guard lint types unit e2e format clean stale
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -51,6 +51,9 @@ robustness: setup-test  ## load, slow and hostile clients, beside uvicorn; write
 soak: setup-test  ## everything at once for SOAK_SECONDS=600; writes docs/results/soak.md and its picture
 	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || $(BIN)/python -m pip install -q -e '.[bench]' || true
 	@$(BIN)/python -m bench.soak
+
+perf-guard: setup-test  ## count what a message costs; fails past bench/guard/bounds.json
+	@$(BIN)/python -m bench.guard
 
 lint: setup-test  ## ruff: rules and format
 	@$(BIN)/ruff check .

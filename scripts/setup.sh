@@ -55,6 +55,7 @@ install_tools() {
     runs chromium || runs chromium-browser || runs google-chrome || { missing="$missing Chromium" packages="$packages chromium"; }
     has gcc || has cc || { missing="$missing gcc" packages="$packages gcc libc6-dev"; }
     has curl || { missing="$missing curl" packages="$packages curl"; }
+    has strace || { missing="$missing strace" packages="$packages strace"; }
     has node || { missing="$missing Node.js" packages="$packages nodejs"; }
     [ -n "$missing" ] || return 0
     if may_install; then

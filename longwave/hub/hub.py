@@ -63,6 +63,7 @@ class Hub:
         """Whether anything published is not yet written to all its receivers."""
         self.published = self.deliveries = self.failures = self.ignored = self.malformed = 0
         self.flushes = self.sliced = 0
+        self.passed = {"limits.topics_per_peer": 0, "limits.topic_length": 0}
 
     # Called by peers, streams and the application.
 
@@ -80,6 +81,7 @@ class Hub:
         if channel is not None and subscriber in channel.subscribers:
             return self._watch(topic)
         if len(subscriber.channels) >= self._limits.topics_per_peer:
+            self.passed["limits.topics_per_peer"] += 1
             raise LimitError(
                 f"a subscriber may listen to {self._limits.topics_per_peer} topics (limits.topics_per_peer)"
             )
@@ -194,6 +196,7 @@ class Hub:
         if topic.__class__ is not str and not isinstance(topic, str):
             raise TypeError(f"a topic is a str, not {type(topic).__name__}")
         if not 0 < len(topic) <= self._limits.topic_length:
+            self.passed["limits.topic_length"] += 1
             raise ValueError(
                 f"a topic has 1 to {self._limits.topic_length} characters (limits.topic_length), "
                 f"this one has {len(topic)}"
@@ -224,6 +227,7 @@ class Hub:
             "flushes": self.flushes,
             "sliced": self.sliced,
             "waiting_batches": len(self._batches),
+            **self.passed,
         }
 
     def flush(self) -> None:
@@ -253,7 +257,7 @@ class Hub:
             else:
                 touched[channel] = [index]
         if exclude is not None and any(exclude in channel.subscribers for channel in channels):
-            log.mark(exclude, None)
+            log.leave_out(exclude, outgoing)
         log.entries.append(outgoing)
         log.size += len(outgoing.payload)
         if log.size > LOG_BYTES:
