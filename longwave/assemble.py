@@ -6,18 +6,19 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from longwave.app import app as base
-from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import WebSocketHandler
+from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
-from longwave.asgi import AsgiApp
 from longwave.backplane.siblings import Claim
 from longwave.config import Settings, load_settings, settings_from_values
 from longwave.contract import FullReply, Reply, StreamReply
@@ -28,15 +29,19 @@ from longwave.routing.modules import Loader, ModuleFailure
 from longwave.routing.table import parse_route_key
 from longwave.web.static import StaticFiles, StaticReply
 
+if TYPE_CHECKING:
+    from longwave.asgi.app import AsgiApp
+
 __all__ = ["App", "Problem", "create_app"]
 
 error_log = logging.getLogger("longwave.error")
 
 SERVER = Path("src") / "server"
 
+Ordered = TypeVar("Ordered", Middleware, Plugin)
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+
+class Problem(Struct, frozen=True):
     """A route file that could not be loaded: what dev shows at its path."""
 
     source: str
@@ -52,17 +57,24 @@ class App(base.App):
         self.loader: Loader | None = options.pop("loader", None)
         self.problems: list[Problem] = options.pop("problems", [])
         super().__init__(routes, **options)
-        self._asgi = AsgiApp(self, self.limits, self.timeouts)
-        self.server_stats = self._asgi.stats
         self._claim = Claim(self.settings.root) if self.loader is not None and not self.dev else None
+
+    @cached_property
+    def asgi(self) -> AsgiApp:
+        """The app behind ASGI."""
+        from longwave.asgi.app import AsgiApp  # `longwave start` serves without it
+
+        served = AsgiApp(self, self.limits, self.timeouts)
+        self.server_stats = served.stats
+        return served
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope (ASGI 3.0)."""
-        await self._asgi(scope, receive, send)
+        await self.asgi(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start and stop the app with the application that it is mounted in."""
-        return self._asgi.lifespan()
+        return self.asgi.lifespan()
 
     async def startup(self) -> None:
         """Start as `app.App` does.
@@ -115,8 +127,8 @@ def create_app(
     if root is not None:
         folder = settings.root / SERVER
         loader = Loader(settings.root)
-        layers = [*_load_middleware(loader, folder), *layers]
-        starters = [*_load_plugins(loader, folder), *starters]
+        layers[:0] = _load_ordered(Middleware, loader, folder / "middleware", ("middleware", "handler"))
+        starters[:0] = _load_ordered(Plugin, loader, folder / "plugins", ("plugin", "handler"))
         loaded, problems = _load_routes(loader, folder, dev)
     for key, value in (routes or {}).items():
         method, pattern = parse_route_key(key)
@@ -181,28 +193,18 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     return route
 
 
-def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
+def _load_ordered(kind: type[Ordered], loader: Loader, folder: Path, names: tuple[str, ...]) -> list[Ordered]:
+    """Return what the files of a folder offer by one of these names, in the order of the files."""
     found = []
-    for name, path in scan_ordered(folder / "middleware", root=loader.root):
-        offered = _offered(loader.load(path), path, ("middleware", "handler"))
-        found.append(offered if isinstance(offered, Middleware) else Middleware(offered, name))
+    for name, path in scan_ordered(folder, root=loader.root):
+        module = loader.load(path)
+        offered = next((value for it in names if (value := getattr(module, it, None)) is not None), None)
+        if offered is None:
+            raise RouteError(
+                f"{path}: expected a function called {' or '.join(f'`{it}`' for it in names)}, found none"
+            )
+        found.append(offered if isinstance(offered, kind) else kind(offered, name))
     return found
-
-
-def _load_plugins(loader: Loader, folder: Path) -> list[Plugin]:
-    found = []
-    for name, path in scan_ordered(folder / "plugins", root=loader.root):
-        offered = _offered(loader.load(path), path, ("plugin", "handler"))
-        found.append(offered if isinstance(offered, Plugin) else Plugin(offered, name))
-    return found
-
-
-def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
-    for candidate in names:
-        value = getattr(module, candidate, None)
-        if value is not None:
-            return value
-    raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
 
 
 def _static(settings: Settings) -> Callable[[Event], Reply | None]:

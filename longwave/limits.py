@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["COUNTERS", "Limits", "Timeouts"]
 
@@ -11,8 +12,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds in bytes or counts.
 
     What happens when one is passed stands in docs/reference/limits.md.
@@ -54,8 +54,7 @@ class Limits:
     """Characters of a topic; past it `ValueError`. Centrifugo: 255."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Time limits in seconds."""
 
     header: float = 10.0
@@ -83,8 +82,8 @@ class Timeouts:
 
 
 COUNTERS: Final = tuple(
-    f"{section}.{field.name}"
+    f"{section}.{name}"
     for section, kind in (("limits", Limits), ("timeouts", Timeouts))
-    for field in fields(kind)
+    for name in kind.__struct_fields__
 )
 """The names of all limits and time-outs, under which it is counted how often each was passed."""

@@ -1,7 +1,7 @@
 // node h3_server.mjs PORT, or bun h3_server.mjs PORT: JSON, event streams, and WebSockets that share their topic.
 import { plugin as websockets } from "crossws/server";
 import { createEventStream, H3, noContent, serve } from "h3";
-import { endpoints, streams } from "./hooks.mjs";
+import { endpoints, push, streams } from "./hooks.mjs";
 
 const app = new H3();
 
@@ -15,8 +15,7 @@ app.get("/sse", (event) => {
 });
 
 app.post("/sse", async (event) => {
-  const text = await event.req.text();
-  for (const stream of streams) stream.push(text);
+  await push(await event.req.text());
   return noContent();
 });
 

@@ -1,8 +1,18 @@
 // The hooks for crossws on Node.js and on Bun. Each server gets the ones of its row alone, without a `resolve`
 // that would look at the path of every message.
 
-// What /sse of the mixed row listens with.
+// The event streams of h3_server.mjs.
 export const streams = new Set();
+
+// Node.js is faster when it waits for each, Bun when it does not.
+const waits = !process.versions.bun;
+
+export async function push(text) {
+  for (const stream of streams) {
+    const pushed = stream.push(text);
+    if (waits) await pushed;
+  }
+}
 
 export const endpoints = {
   echo: {
@@ -27,7 +37,7 @@ export const endpoints = {
     message(peer, message) {
       const text = message.text();
       peer.publish("room", text);
-      for (const stream of streams) stream.push(text);
+      push(text);
     },
   },
 

@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from longwave.app.callbacks import Callbacks
-from longwave.app.event_message import EventMessage, encode_push
-from longwave.app.scope import Scope, refuse
+from longwave.app.tasks import Callbacks, Scope, refuse
+from longwave.app.values import encode_push
 from longwave.contract import Link, StreamReply
 from longwave.core.paths import printable
 from longwave.core.sse import encode_comment, encode_event, sse_wire
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from longwave.app.event import Event
     from longwave.app.hooks import WebSocketHandler
 
-__all__ = ["EventMessage", "EventStream", "create_event_stream"]
+__all__ = ["EventStream", "create_event_stream"]
 
 error_log = logging.getLogger("longwave.error")
 

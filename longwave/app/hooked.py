@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from longwave.app.message import Identified
 from longwave.contract import Link
 from longwave.errors import MessageError
 from longwave.types import Piece, SendStatus, Wire
@@ -31,7 +32,7 @@ BEHIND = 2
 Entry = tuple[str, tuple[Any, ...]]
 
 
-class Hooked:
+class Hooked(Identified):
     """A connection with hooks.
 
     While an asynchronous one runs, what comes waits in the inbox. A link is paused while there is any reason

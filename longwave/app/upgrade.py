@@ -6,14 +6,14 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from longwave.app.event import Event
-from longwave.app.headers import encode_fields
 from longwave.app.hooks import UpgradeResult
 from longwave.app.peer import Peer
-from longwave.app.response import Response
+from longwave.app.response import Response, encode_fields
 from longwave.app.route import Route
 from longwave.contract import UpgradeReply
 from longwave.core.handshake import choose_protocol, offered_protocols
 from longwave.core.origin import check_origin
+from longwave.core.sse import wants_events
 from longwave.errors import HTTPError, RequestError
 from longwave.types import Compression
 
@@ -61,8 +61,7 @@ def check_stream(app: App, event: Event) -> None:
     fields = event.fields
     names = {name for name, _ in fields}
     if b"cookie" in names or b"authorization" in names:
-        accepts = b",".join(value for name, value in fields if name == b"accept")
-        if b"text/event-stream" in accepts.lower():
+        if wants_events(fields):
             check_origin(fields, _known_scheme(event), app.origins, app.dev)
 
 

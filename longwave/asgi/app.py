@@ -14,20 +14,13 @@ from longwave.asgi.websocket import serve_websocket
 from longwave.contract import Application
 from longwave.limits import Limits, Timeouts
 
-__all__ = ["AsgiApp", "asgi_app"]
+__all__ = ["AsgiApp"]
 
 error_log = logging.getLogger("longwave.error")
 
 
-def asgi_app(
-    application: Application, limits: Limits | None = None, timeouts: Timeouts | None = None
-) -> AsgiApp:
-    """Return an ASGI 3 application: `http`, `websocket` and `lifespan`."""
-    return AsgiApp(application, limits, timeouts)
-
-
 class AsgiApp:
-    """An application behind ASGI; made by `asgi_app`.
+    """An application behind ASGI 3: `http`, `websocket` and `lifespan`.
 
     It starts with the server's lifespan. Where there is none, as below the mount of a framework, it starts
     with the first request and nobody ends it: put `async with app.lifespan():` into the lifespan of the

@@ -11,7 +11,7 @@ from longwave.asgi.body import AsgiBody
 from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
 from longwave.asgi.scope import make_request
 from longwave.asgi.state import AsgiState
-from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.http1_write import check_field, error_body, has_body
 from longwave.core.sse import BODY, sse_wire
 from longwave.errors import RequestError
@@ -140,12 +140,12 @@ def _cancelling() -> bool:
 async def _whole(reply: FullReply | UpgradeReply, request: Request, body: AsgiBody, send: Send) -> None:
     if isinstance(reply, UpgradeReply):
         error_log.error("an upgrade was the answer to a plain request for %r", _path(request))
-        reply = _failure()
+        reply = failed_reply()
     try:
         headers, data = complete(reply, request.method)
     except ValueError as error:
         error_log.error("the answer to %r cannot be sent: %s", _path(request), error)
-        reply = _failure()
+        reply = failed_reply()
         headers, data = complete(reply, request.method)
     if body.failed and request.http_version.startswith("1."):
         # What is left of the body is unread and would be taken for the next request.
@@ -169,7 +169,7 @@ async def _send_head(
     except ValueError as error:
         error_log.error("the answer to %r cannot be sent: %s", _path(request), error)
         link.abort()
-        await _whole(_failure(), request, body, send)
+        await _whole(failed_reply(), request, body, send)
         return
     fields = [field for field in fields if field[0] != b"transfer-encoding"]
     head_only = request.method == "HEAD" or not has_body(reply.status)
@@ -183,7 +183,3 @@ async def _send_head(
 def _path(request: Request) -> bytes:
     """Return the path for the log, without the query: it may carry a token."""
     return request.target.partition(b"?")[0]
-
-
-def _failure() -> FullReply:
-    return FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")

@@ -12,7 +12,7 @@ from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
 from longwave.asgi.scope import make_request
 from longwave.asgi.state import AsgiState, Deadline
 from longwave.asgi.wire import ASGI_WS
-from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply
+from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply, failed_reply
 from longwave.core.bucket import Bucket
 from longwave.core.http1_write import check_field
 from longwave.errors import RequestError
@@ -138,7 +138,7 @@ async def _refuse(reply: FullReply | StreamReply, scope: Scope, send: Send, stat
         link.abort()
         reply.session.opened(link)
         reply.session.closed(*link.outcome)
-        reply = FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+        reply = failed_reply()
     try:
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             await send({"type": "websocket.close", "code": 1008, "reason": ""})

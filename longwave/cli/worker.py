@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from longwave.cli.logs import configure_logs
 from longwave.cli.serve import load_app, options_of, route_lines
 from longwave.config import Settings, load_settings
@@ -55,7 +57,7 @@ class DevWorker:
         """Load the application and serve it; raises what cannot be loaded or started."""
         app = load_app(settings)
         problems = [asdict(describe_failure(problem.error, settings.root)) for problem in app.problems]
-        routes = [asdict(line) for line in route_lines(app)]
+        routes = [structs.asdict(line) for line in route_lines(app)]
 
         def on_ready(server: Server) -> None:
             app.server_stats = server.stats

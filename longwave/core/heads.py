@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 import httptools
+from msgspec import Struct
 
 from longwave.core.hosts import is_host
 from longwave.errors import RequestError
@@ -23,8 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class Head:
+class Head(Struct):
     """A request head that was read and checked."""
 
     method: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from longwave.contract import Address, FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import Address, FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.deflate import negotiate
 from longwave.core.handshake import accept_key, encode_switch
 from longwave.core.http1 import Head, Http1
@@ -37,7 +37,6 @@ __all__ = [
     "READING",
     "STREAMING",
     "AnsweringConnection",
-    "failure",
 ]
 
 IDLE: Final = 0
@@ -132,7 +131,7 @@ class AnsweringConnection(Connection):
                 return
             if isinstance(reply, StreamReply):
                 _discard(self, reply)
-            self._send(failure())
+            self._send(failed_reply())
 
     def _send(self, reply: FullReply) -> None:
         head = self._head
@@ -339,12 +338,6 @@ class AnsweringConnection(Connection):
         access = self.worker.access
         if access is not None:
             access.info(access_line(self._address(), self._head, status))
-
-
-def failure() -> FullReply:
-    """Return the answer to a request whose handling failed."""
-    body = b'{"error": true, "status": 500, "message": "Internal Server Error"}'
-    return FullReply(500, [(b"content-type", b"application/json")], body)
 
 
 def _discard(connection: AnsweringConnection, reply: StreamReply) -> None:

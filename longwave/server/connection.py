@@ -13,7 +13,16 @@ from longwave.core.outbox import Outbox
 from longwave.server.state import Worker
 from longwave.types import Piece, SendStatus, SlowPolicy
 
-__all__ = ["HOLD_APP", "HOLD_BODY", "HOLD_SLOW", "HOLD_TURN", "HOLD_WAITING", "Connection", "Transport"]
+__all__ = [
+    "HOLD_APP",
+    "HOLD_BODY",
+    "HOLD_SLOW",
+    "HOLD_TURN",
+    "HOLD_WAITING",
+    "OVER",
+    "Connection",
+    "Transport",
+]
 
 # Why a connection is not read. All are bits of one number: reading goes on when none is left.
 HOLD_APP = 1
@@ -32,6 +41,8 @@ CORK = 64 * 1024
 LINGER = 1.0
 """Seconds in which what the client still sends is thrown away, so that it is not answered by a reset."""
 NEVER = float("inf")
+OVER = -1.0
+"""The end of a turn that has passed."""
 _TCP_INFO = 11 if sys.platform == "linux" else 0
 _TCP_CLOSE = 7
 
@@ -172,6 +183,28 @@ class Connection(asyncio.Protocol):
             self._holds &= ~why
             if not self._holds:
                 self._readable()
+
+    # One connection's share of a turn of the loop.
+
+    def turn_end(self, end: float) -> float:
+        """Return when the turn ends: `end`, set at the first call (0), or `OVER`.
+
+        Asked after the first message, each that may have been long, and else rarely: it reads the clock.
+        """
+        moment = self.worker.clock()
+        if not end:
+            return moment + self.worker.timeouts.turn
+        return OVER if moment > end else end
+
+    def end_turn(self, end: float) -> None:
+        """Give way to others: the share is used up, by time or number, and more was read."""
+        self.worker.passed("timeouts.turn" if end == OVER else "limits.messages_per_turn")
+        self.yield_turn()
+
+    def yield_turn(self) -> None:
+        """Go on in the next turn of the loop."""
+        self.hold(HOLD_TURN)
+        self.worker.loop.call_soon(self._turn)
 
     # What the transport tells.
 
@@ -360,6 +393,9 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _TCP_CLOSE)
         return False
+
+    def _turn(self) -> None:
+        """Go on with what was read in an earlier turn of the loop."""
 
     def _put(self, pieces: list[Piece]) -> None:
         """Give pieces to the transport, in order."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import os
-import random
 import sys
 import threading
 from collections.abc import Callable
@@ -37,6 +36,8 @@ async def drain(worker: Worker, code: int, until: float, is_cut: Callable[[], bo
     order: their clients come back, and shall not all come in one moment. A request gets its answer first;
     where that is a WebSocket or a stream, it is told as soon as it is there.
     """
+    import random  # a millisecond of each start, for its end
+
     loop = worker.loop
     lasting = []
     for connection in list(worker.connections):

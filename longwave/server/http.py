@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.handshake import check_upgrade, offered_protocols
 from longwave.core.http1 import Data, Head, parse_fields
 from longwave.core.http1_write import CONTINUE
@@ -20,10 +20,9 @@ from longwave.server.answers import (
     LINGERING,
     READING,
     AnsweringConnection,
-    failure,
 )
 from longwave.server.body import RequestBody
-from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, Transport
+from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, OVER, Transport
 from longwave.server.state import ERRORS, Worker
 
 __all__ = ["HttpConnection"]
@@ -174,21 +173,17 @@ class HttpConnection(AnsweringConnection):
         if self._advancing:
             return
         self._advancing = True
-        worker = self.worker
-        left = worker.limits.messages_per_turn
-        until, late = 0.0, False
+        left = self.worker.limits.messages_per_turn
+        end = 0.0
         try:
             while self._step():
                 left -= 1
                 if left & 15 == 15:
-                    moment = worker.clock()
-                    if not until:
-                        until = moment + worker.timeouts.turn
-                    late = moment > until
-                if late or left <= 0:
-                    worker.passed("timeouts.turn" if late else "limits.messages_per_turn")
-                    self.hold(HOLD_TURN)
-                    worker.loop.call_soon(self._turn)
+                    end = self.turn_end(end)
+                    if end == OVER:
+                        left = 0
+                if left <= 0:
+                    self.end_turn(end)
                     break
         except RequestError as error:
             self._reject(error)
@@ -310,7 +305,7 @@ class HttpConnection(AnsweringConnection):
         except Exception:
             self.worker.errors += 1
             ERRORS.exception("the application failed")
-            reply = failure()
+            reply = failed_reply()
         if isinstance(reply, (FullReply, StreamReply, UpgradeReply)):
             self._answer(reply)
         else:
@@ -326,11 +321,11 @@ class HttpConnection(AnsweringConnection):
             if not is_current:
                 return
             # Not by us: somebody else cancelled the work, and the client still waits.
-            reply: Reply = failure()
+            reply: Reply = failed_reply()
         elif (error := done.exception()) is not None:
             self.worker.errors += 1
             ERRORS.error("the application failed", exc_info=error)
-            reply = failure()
+            reply = failed_reply()
         else:
             reply = done.result()
         self._answer(reply)

@@ -42,9 +42,11 @@ def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[s
     `unacknowledged` is how long the kernel waits for a client that vanished, or takes nothing, before it
     cuts the connection; accepted sockets inherit it (Linux).
     """
+    # A str loads the tables of internationalized names.
+    name = host.encode() if host.isascii() else host
     try:
         found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+            name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
         )
     except socket.gaierror as error:
         raise ConfigError(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 from longwave.contract import Address
 from longwave.core.http1 import Head
 from longwave.core.http1_write import encode_error, encode_response
 from longwave.core.paths import printable
+from longwave.core.sse import encode_refusal, wants_events
 from longwave.types import Fields
 
-__all__ = ["REFUSED", "access_line", "refusal", "retry_field"]
+__all__ = ["REFUSED", "access_line", "refusal", "retry_time"]
 
 REFUSED: Final = {503: "limits.connections", 429: "limits.connections_per_address"}
 """The statuses of refusals, and the limits behind them."""
@@ -27,23 +27,23 @@ _MESSAGES = {
 def refusal(status: int, method: str, headers: Fields, date: bytes) -> bytes:
     """Return the answer to a connection that is refused for now.
 
-    An EventSource never comes back from a 503. It gets a stream that only tells when to come again, at
-    random, so that not all come at once.
+    It tells when to come again, at random, so that not all come at once.
     """
-    accepts = b",".join(value for name, value in headers if name == b"accept")
-    if method == "GET" and b"text/event-stream" in accepts.lower():
-        fields = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-        return encode_response(200, fields, retry_field(), keep_alive=False, date=date)
-    retry = {"Retry-After": str(random.randint(2, 10))}
+    if method == "GET" and wants_events(headers):
+        fields, body = encode_refusal(retry_time())
+        return encode_response(200, fields, body, keep_alive=False, date=date)
+    retry = {"Retry-After": str(retry_time() // 1000)}
     return encode_error(status, _MESSAGES[status], retry, date=date, head_only=method == "HEAD")
 
 
-def retry_field(code: int = 1001) -> bytes:
-    """Return what tells an EventSource when to come back.
+def retry_time(code: int = 1001) -> int:
+    """Return the milliseconds after which an EventSource shall come back.
 
     At random, and soon where the server only restarts.
     """
-    return b"retry: %d\n\n" % (100 if code == SERVICE_RESTART else random.randint(2000, 10000))
+    import random  # a millisecond of each start, for what most processes never do
+
+    return 100 if code == SERVICE_RESTART else random.randint(2000, 10_000)
 
 
 def access_line(client: Address | None, head: Head | None, status: int) -> str:

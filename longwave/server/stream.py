@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from longwave.contract import Session
-from longwave.core.sse import BodyWire, SseWire
-from longwave.server.refusals import retry_field
+from longwave.core.sse import BodyWire, SseWire, encode_event
+from longwave.server.refusals import retry_time
 from longwave.server.state import ERRORS
 from longwave.types import Piece, SendStatus
 
@@ -102,7 +102,7 @@ class StreamLink:
         connection = self._connection
         if connection is not None:
             if self.left is None:
-                connection.write_control(self.wire.raw(retry_field(code)))
+                connection.write_control(self.wire.raw(encode_event(None, retry=retry_time(code))))
             self.close(code)
 
     def abort(self) -> None:

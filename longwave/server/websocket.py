@@ -10,7 +10,16 @@ from longwave.core.bucket import Bucket
 from longwave.core.frames import WS, encode_close, encode_close_answer, encode_ping, encode_pong
 from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
 from longwave.errors import ProtocolError
-from longwave.server.connection import HOLD_APP, HOLD_SLOW, HOLD_TURN, NEVER, Connection, Flow, Transport
+from longwave.server.connection import (
+    HOLD_APP,
+    HOLD_SLOW,
+    HOLD_TURN,
+    NEVER,
+    OVER,
+    Connection,
+    Flow,
+    Transport,
+)
 from longwave.server.state import ERRORS, Worker
 from longwave.types import SlowPolicy, Wire
 
@@ -237,14 +246,14 @@ class WebSocketConnection(Connection):
         self.uncork()
         self._set_unfinished(0 if self._holds else ws.held)
         if len(data) >= LARGE and not self._holds:
-            self._yield_turn()
+            self.yield_turn()
 
     def _hand_over(self, events: Iterator[Event]) -> None:
         """Tell the session of each message, until something forbids more or its share of time is used."""
         worker = self.worker
         session = self._session
         left = worker.limits.messages_per_turn
-        until, late = 0.0, False
+        end = 0.0
         ws = self._ws
         for event in events:
             if isinstance(event, Close):
@@ -265,22 +274,19 @@ class WebSocketConnection(Connection):
             if self._holds:
                 return
             left -= 1
-            # The clock is read after the first message, and each that may have been long; else rarely.
             if left & 15 == 15 or ws.was_fragmented:
                 ws.was_fragmented = False
-                moment = worker.clock()
-                if not until:
-                    until = moment + worker.timeouts.turn
-                late = moment > until
-            if late or left <= 0:
-                worker.passed("timeouts.turn" if late else "limits.messages_per_turn")
-                self._yield_turn()
+                end = self.turn_end(end)
+                if end == OVER:
+                    left = 0
+            if left <= 0:
+                self.end_turn(end)
                 return
 
-    def _yield_turn(self) -> None:
+    def yield_turn(self) -> None:
+        """Go on in the next turn of the loop."""
         self._direct = False
-        self.hold(HOLD_TURN)
-        self.worker.loop.call_soon(self._turn)
+        super().yield_turn()
 
     def _turn(self) -> None:
         self._holds &= ~HOLD_TURN
@@ -292,7 +298,7 @@ class WebSocketConnection(Connection):
     def _readable(self) -> None:
         # What is held has its own turn of the loop: `resume` may be called from inside a hook.
         if self._ws.held:
-            self._yield_turn()
+            self.yield_turn()
         else:
             self._read_on()
 

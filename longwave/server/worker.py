@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from longwave.contract import Application
 from longwave.limits import Limits, Timeouts
@@ -35,8 +36,7 @@ FOR_HOOKS = 0.2
 """Part of `timeouts.shutdown` that is kept for the application's own end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
+class ServerOptions(Struct, frozen=True):
     """Where to listen, and how.
 
     `uds` (a path) and `fd` (an open socket) replace host and port.

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.sse import BODY, sse_wire
 from longwave.errors import RequestError
 from longwave.limits import Limits, Timeouts
@@ -61,7 +61,7 @@ async def test_head_keeps_the_length_that_the_handler_knows() -> None:
 async def test_nothing_is_injected(field: Any, caplog: pytest.LogCaptureFixture) -> None:
     host = Host(Application(answer(200, b"secret", [field])), http_scope())
     await host.finish()
-    assert (host.status, host.content) == (500, b"Internal Server Error")
+    assert (host.status, host.content) == (500, failed_reply().body)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 

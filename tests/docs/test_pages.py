@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from msgspec.structs import fields
 
 import longwave
 import longwave.errors

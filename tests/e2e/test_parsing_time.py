@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from longwave.app.headers import Headers
+from longwave.app.response import Headers
 from longwave.core.bodies import ChunkReader
 from longwave.core.cookies import parse_cookies
 from longwave.core.forms import parse_form

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from longwave.asgi import asgi_app
+from longwave.asgi.app import AsgiApp
 from tests.suites.app import LIMITS, TIMEOUTS, SuiteApplication
 
 __all__ = ["serve"]
@@ -19,9 +19,9 @@ def serve(name: str, port: int) -> None:
     if name == "longwave":
         serve_longwave(application, port)
     elif name == "uvicorn":
-        serve_uvicorn(asgi_app(application, LIMITS, TIMEOUTS), port)
+        serve_uvicorn(AsgiApp(application, LIMITS, TIMEOUTS), port)
     elif name == "hypercorn":
-        serve_hypercorn(asgi_app(application, LIMITS, TIMEOUTS), port)
+        serve_hypercorn(AsgiApp(application, LIMITS, TIMEOUTS), port)
     else:
         raise SystemExit(f"no such server: {name}")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longwave.app.scope import Scope, refuse
+from longwave.app.tasks import Scope, refuse
 from tests.app.harness import turn
 
 

@@ -1,13 +1,20 @@
-"""Tasks that belong to a connection: started with it, cancelled and awaited when it ends."""
+"""What belongs to one connection beside its hooks: tasks that end with it, callbacks of its end."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Scope", "refuse"]
+if TYPE_CHECKING:
+    from longwave.app.runtime import Runtime
+
+__all__ = ["Callbacks", "Scope", "is_being_cancelled", "refuse"]
+
+error_log = logging.getLogger("longwave.error")
 
 
 class Scope:
@@ -62,6 +69,41 @@ class Scope:
             return None
 
 
+class Callbacks:
+    """Callbacks of one end; one that comes after it is called after those before it."""
+
+    __slots__ = ("_is_calling", "_runtime", "_waiting", "_what")
+
+    def __init__(self, runtime: Runtime, what: str) -> None:
+        self._runtime = runtime
+        self._what = what
+        self._waiting: deque[Callable[[], Any]] = deque()
+        self._is_calling = False
+
+    def add(self, callback: Callable[[], Any]) -> None:
+        """Add a callback, sync or async."""
+        self._waiting.append(callback)
+
+    def call(self) -> None:
+        """Call what waits, in a task."""
+        if self._waiting and not self._is_calling:
+            self._is_calling = True
+            self._runtime.background(self._call_each(), self._what)
+
+    async def _call_each(self) -> None:
+        while self._waiting:
+            callback = self._waiting.popleft()
+            try:
+                result = callback()
+                if inspect.isawaitable(result):
+                    await result
+            except (Exception, asyncio.CancelledError) as error:
+                # Also when it took so long that the shutdown cancelled it: the next one has its turn.
+                self._runtime.count_error()
+                error_log.error("%s failed", self._what, exc_info=error)
+        self._is_calling = False
+
+
 def refuse(coroutine: Coroutine[Any, Any, Any] | None) -> None:
     """Raise `RuntimeError`: the connection has ended.
 
@@ -70,6 +112,12 @@ def refuse(coroutine: Coroutine[Any, Any, Any] | None) -> None:
     if asyncio.iscoroutine(coroutine):
         coroutine.close()
     raise RuntimeError("the connection is closed: nothing can be started on it any more")
+
+
+def is_being_cancelled() -> bool:
+    """Whether the current task is asked to end: a `CancelledError` is its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _repeat(seconds: float, function: Callable[[], Awaitable[Any] | Any]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from longwave.app.app import App
-from longwave.app.current import publish, running
+from longwave.app.app import App, publish, running
 from longwave.app.event import Event
 from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import Middleware, define_event_handler

@@ -1,20 +1,26 @@
-"""A response body that is an async iterator: the session that writes it as the client takes it."""
+"""Async iterators that handlers return: their items are events of a stream, or parts of a response body."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING, Any
 
-from longwave.app.pump import close_items
 from longwave.app.runtime import Runtime
+from longwave.app.values import EventMessage
 from longwave.contract import Link
 from longwave.types import SendStatus
 
-__all__ = ["BodyStream"]
+if TYPE_CHECKING:
+    from longwave.app.event_stream import EventStream
+
+__all__ = ["END_ID", "BodyStream", "close_items", "pump"]
 
 error_log = logging.getLogger("longwave.error")
+
+END_ID = "longwave-end"
+"""The id of the last event; a client that brings it again is answered 204, and stops."""
 
 
 class BodyStream:
@@ -96,9 +102,56 @@ class BodyStream:
         await close_items(items)
 
 
+async def pump(stream: EventStream, items: AsyncIterator[Any], begun: asyncio.Future[None]) -> None:
+    """Push what an async iterator yields, and end for good.
+
+    `begun` is done at its first item, or error. One task drives the iterator from its first step to its end,
+    as what it opens in one may need. The last event has an id that makes a returning EventSource be answered
+    204, so that it stops.
+    """
+    try:
+        try:
+            item = await anext(items, _NOTHING)
+        except (Exception, asyncio.CancelledError) as error:
+            if begun.done():
+                raise
+            begun.set_exception(_status_error(error))
+            return
+        if not begun.done():
+            begun.set_result(None)
+        while item is not _NOTHING:
+            if not await stream.push(item):
+                return
+            item = await anext(items, _NOTHING)
+        await stream.push(EventMessage("", event="longwave:end", id=END_ID))
+    finally:
+        try:
+            await close_items(items)
+        finally:
+            stream.end()
+
+
+async def close_items(items: Any) -> None:
+    """Close an async generator, so that its `finally` blocks run now."""
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _status_error(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    cancelled = RuntimeError("the generator was cancelled before its first item")
+    cancelled.__cause__ = error
+    return cancelled
+
+
 def _chunk(item: Any) -> bytes:
     if isinstance(item, str):
         return item.encode()
     if isinstance(item, (bytes, bytearray, memoryview)):
         return bytes(item)
     raise TypeError(f"a streamed body is made of str or bytes, not {type(item).__name__}")
+
+
+_NOTHING: Any = object()
