@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,12 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     rows = _chosen(options.rows or (QUICK if options.quick else [row.name for row in ROWS]))
     peers = tuple(options.peers.split(",")) if options.peers else QUICK_SERVERS if options.quick else ()
     rounds = options.rounds or (3 if options.quick else None)
-    seconds = options.seconds or (0.6 if options.quick else 1.0)
+    seconds = options.seconds or (0.5 if options.quick else 1.0)
     whole = not options.rows and not peers
     folder = BENCH if whole or options.merge else ROOT / ".bench" / "results"
     kit = Kit(options.python)
     if options.draw:
         return _finish(Results.load(folder / "results.json"), folder)
+    # Servers have process groups of their own: an end of ours must go through the code that ends them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Children inherit both.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zlib import crc32
 
 __all__ = ["PEERS", "ROOT", "Kit", "Missing", "compile_c"]
 
@@ -35,7 +36,8 @@ class Kit:
     def __init__(self, python: str = sys.executable, folder: Path = ROOT / ".bench") -> None:
         self.folder = folder
         self.interpreter = python
-        self.venv = folder / f"venv-{Path(python).resolve().name}"
+        # Two interpreters may have the same name, and one as fast again as the other.
+        self.venv = folder / f"venv-{crc32(str(Path(python).resolve()).encode()):08x}"
         self.node_folder = folder / "node"
         self.missing: dict[str, str] = {}
 
@@ -86,7 +88,7 @@ class Kit:
         if shutil.which("node"):
             found["node"] = _run([self.node, "--version"]).strip().removeprefix("v")
         if shutil.which("cc"):
-            found["cc"] = _run(["cc", "--version"]).splitlines()[0]
+            found["cc"] = _run(["cc", "--version"]).splitlines()[0].split()[-1]
         return found
 
     def _compile(self, tell: Callable[[str], None]) -> None:

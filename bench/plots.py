@@ -96,7 +96,8 @@ def _speed(pyplot: Any, results: Results) -> Any:
         bars = axis.barh(places, [rate for _, rate in found], color=colours, height=0.72)
         axis.bar_label(bars, [f" {rate / 1000:,.0f} k" for _, rate in found], fontsize=8.5, color="#333")
         axis.set_yticks(places, [SERVERS[s].title for s, _ in found], fontsize=8.5)
-        axis.get_yticklabels()[0].set_fontweight("bold")
+        for label in axis.get_yticklabels():
+            label.set_fontweight("bold" if label.get_text() == SERVERS[OURS].title else "normal")
         axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axis.set_xlim(right=1.18 * max(rate for _, rate in found))
         axis.tick_params(length=0)

@@ -70,10 +70,11 @@ class Results:
 
 def facts(kit: Kit) -> dict[str, Any]:
     """Return what the figures depend on."""
-    asked = subprocess.run([kit.interpreter, "-c", BUILD], capture_output=True, text=True, check=False)
+    asked = subprocess.run([kit.python(), "-c", BUILD], capture_output=True, text=True, check=False)
+    kernel = ".".join(platform.release().split(".")[:2])
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}",
+        "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()} {kernel}",
         "interpreter": asked.stdout.strip() or sys.version,
         "versions": kit.versions(),
     }

@@ -55,7 +55,7 @@ class Row:
     """Whether each round has a server of its own."""
     subject: str = OURS
     """Whom the others are compared with."""
-    cost: float = 1.75
+    cost: float = 1.6
     """Seconds that one measurement of one second takes in all."""
     at: int = 0
     """Where a row is a point of a series: its place."""

@@ -16,7 +16,7 @@ __all__ = ["estimate", "run_row"]
 
 WARM = 1.0
 """Seconds of work for each server before the first round: some compile what they run often."""
-START = 1.8
+START = 1.3
 """Seconds that a start and a warm-up take beside that, for the estimate."""
 
 

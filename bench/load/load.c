@@ -71,7 +71,7 @@ static struct {
     size_t size;
     double seconds, warmup, rate;
 } options = {.path = "/", .sse_path = "/sse", .beside_path = "/", .clients = 1, .depth = 1, .size = 32,
-             .seconds = 1, .warmup = 0.3};
+             .seconds = 1, .warmup = 0.15};
 
 static Client *clients, *publisher, *probe;
 static int client_count, epoll, handshakes, open_loop;

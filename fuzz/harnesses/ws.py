@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from fuzz.source import Source, pieces
 from longwave.core.frames import encode_close_answer, encode_ping, is_close_code
-from longwave.core.ws import Binary, Close, Event, Ping, Pong, Text, WebSocket
+from longwave.core.ws import Close, Event, Ping, Pong, WebSocket
 from longwave.errors import ProtocolError
 
 __all__ = ["Verdict", "check", "check_with", "verdict"]
@@ -56,7 +56,7 @@ def verdict(
         try:
             message = ws.receive_one(piece) if by_one else None
             if message is not None:
-                events.append(Text(message) if isinstance(message, str) else Binary(message))
+                events.append(message)
                 assert ws.held == 0
                 continue
             for event in ws.receive(piece):
@@ -83,10 +83,10 @@ def check_events(events: list[Event], error: tuple[int, str] | None, limit: int)
     for event in events[:-1]:
         assert not isinstance(event, Close), "something follows a close frame"
     for event in events:
-        if isinstance(event, Text):
-            assert len(event.data.encode()) <= limit
-        elif isinstance(event, Binary):
-            assert type(event.data) is bytes and len(event.data) <= limit
+        if isinstance(event, str):
+            assert len(event.encode()) <= limit
+        elif isinstance(event, bytes):
+            assert len(event) <= limit
         elif isinstance(event, (Ping, Pong)):
             encode_ping(event.data)
         else:

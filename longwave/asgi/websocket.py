@@ -16,7 +16,7 @@ from longwave.contract import Application, FullReply, Reply, Session, StreamRepl
 from longwave.core.bucket import Bucket
 from longwave.core.http1_write import check_field
 from longwave.errors import RequestError
-from longwave.types import Piece, SlowPolicy
+from longwave.types import Piece, SendStatus, SlowPolicy
 
 __all__ = ["WebSocketLink", "serve_websocket"]
 
@@ -58,6 +58,20 @@ class WebSocketLink(AsgiLink):
             else:
                 await self.drained(self._bound // 4)
 
+    def write(self, piece: Piece) -> SendStatus:
+        """Send a piece, at the bound message by message.
+
+        What is published within one turn is joined.
+        """
+        if self.buffered + piece.size <= self._bound:
+            return super().write(piece)
+        status = SendStatus.SENT
+        for one in piece.split():
+            status = super().write(one)
+            if status is SendStatus.CLOSED:
+                break
+        return status
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close by the handshake; what is not done within `timeouts.close` is cut."""
         if self.ending is None:
@@ -83,12 +97,8 @@ class WebSocketLink(AsgiLink):
 
     def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
         for piece in pieces:
-            if len(piece) == 1:
-                yield piece[0], piece.size
-                continue
-            for message in piece:
-                text = message.get("text")
-                yield message, len(message["bytes"]) if text is None else len(text.encode())
+            for one in piece.split():
+                yield one[0], one.size
 
     async def _send_end(self, code: int, reason: str) -> None:
         # `finish` follows with `websocket.disconnect`, when the client answered, or by the timer of `close`.

@@ -113,6 +113,13 @@ class Waiting:
         """Return its bytes, uncompressed."""
         return self._size
 
+    def split(self) -> list[Waiting]:
+        """Return its messages and frames one by one."""
+        return [
+            Waiting((part,), len(part) if isinstance(part, bytes) else len(part.payload) + 4)
+            for part in self.parts
+        ]
+
 
 class TakeoverWire:
     """The format of all who take over context.

@@ -13,19 +13,7 @@ from longwave.core.mask import apply_mask
 from longwave.errors import ProtocolError
 from longwave.limits import Limits
 
-__all__ = ["Binary", "Close", "Event", "Ping", "Pong", "Text", "Unfinished", "WebSocket"]
-
-
-class Text(Struct, frozen=True):
-    """A whole text message."""
-
-    data: str
-
-
-class Binary(Struct, frozen=True):
-    """A whole binary message."""
-
-    data: bytes
+__all__ = ["Close", "Event", "Ping", "Pong", "Unfinished", "WebSocket"]
 
 
 class Ping(Struct, frozen=True):
@@ -47,7 +35,8 @@ class Close(Struct, frozen=True):
     reason: str
 
 
-Event: TypeAlias = Text | Binary | Ping | Pong | Close
+Event: TypeAlias = str | bytes | Ping | Pong | Close
+"""A message is its payload, `str` for text: an object around it would cost a fifth of its way."""
 
 LARGE = 4096
 """Bytes of an unfinished message that are kept as they came; less is gathered."""
@@ -175,11 +164,11 @@ class WebSocket:
                 whole = False
             if whole and stop <= end and first == 0x81:
                 try:
-                    event = Text(apply_mask(buffer[start:stop], buffer[start - 4 : start]).decode())
+                    event = apply_mask(buffer[start:stop], buffer[start - 4 : start]).decode()
                 except UnicodeDecodeError as error:
                     raise self._not_utf8() from error
             elif whole and stop <= end and first == 0x82:
-                event = Binary(apply_mask(buffer[start:stop], buffer[start - 4 : start]))
+                event = apply_mask(buffer[start:stop], buffer[start - 4 : start])
             else:
                 stop, event = self._take(buffer, position, end)
                 if event is None:
@@ -326,9 +315,9 @@ class WebSocket:
 
     def _message_event(self, is_text: bool, payload: bytes | bytearray) -> Event:
         if not is_text:
-            return Binary(bytes(payload))
+            return bytes(payload)
         try:
-            return Text(payload.decode())
+            return payload.decode()
         except UnicodeDecodeError as error:
             raise self._not_utf8() from error
 

@@ -21,7 +21,10 @@ from longwave.types import Piece, Wire
 __all__ = ["Hub"]
 
 LOG_BYTES = 1024 * 1024
-"""Payload bytes of one turn's log; past it the log is flushed within the turn."""
+"""Payload bytes of one turn's log; past it the log is flushed within the turn.
+
+At most half of what may wait for a receiver: one with room takes a whole log and stays within its bound.
+"""
 SLICE = 1000
 """Receivers that are written to in one turn: about 10 ms at 10 us a write."""
 BATCHES = 4
@@ -56,6 +59,7 @@ class Hub:
         self._node = node
         self._topics: dict[str, dict[str | None, Channel]] = {}
         self._log = Log()
+        self._most_bytes = min(LOG_BYTES, self._limits.outgoing // 2)
         self._batches: deque[Plan] = deque()
         self._unfinished: list[Callable[[], None]] = []
         self._waiting: dict[Callable[[], None], None] = {}
@@ -165,7 +169,7 @@ class Hub:
             return False
         log.mark(subscriber, piece)
         log.size += subscriber.wire.size(piece)
-        if log.size > LOG_BYTES:
+        if log.size > self._most_bytes:
             self._settle()
         return True
 
@@ -260,7 +264,7 @@ class Hub:
             log.leave_out(exclude, outgoing)
         log.entries.append(outgoing)
         log.size += len(outgoing.payload)
-        if log.size > LOG_BYTES:
+        if log.size > self._most_bytes:
             self._settle()
 
     def _targets(self, topic: str, namespace: str | None) -> list[Channel]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from longwave.errors import ConfigError
 
-__all__ = ["Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_socket"]
+__all__ = ["UNSENT", "Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_socket"]
 
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted. uvicorn: 2048."""
@@ -26,8 +26,8 @@ TCP_USER_TIMEOUT = 18
 UNSENT = 256 * 1024
 """Bytes that the kernel keeps of what a client does not take; it would keep several MiB by itself.
 
-What waits in the kernel can neither be dropped by a policy nor be told by `buffered_amount`. What is on its way
-is not counted, so that a fast connection is as fast as before.
+What waits in the kernel can neither be dropped by a policy nor be told by `buffered_amount`. What is on its
+way is not counted, so that a fast connection is as fast as before.
 """
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from longwave.contract import Link, Session
 from longwave.core.bucket import Bucket
-from longwave.core.frames import WS, encode_close, encode_close_answer, encode_ping, encode_pong
-from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
+from longwave.core.frames import (
+    WS,
+    encode_close,
+    encode_close_answer,
+    encode_ping,
+    encode_pong,
+    split_frames,
+)
+from longwave.core.ws import Close, Event, Ping, WebSocket
 from longwave.errors import ProtocolError
 from longwave.server.connection import (
     HOLD_APP,
@@ -21,7 +28,7 @@ from longwave.server.connection import (
     Transport,
 )
 from longwave.server.state import ERRORS, Worker
-from longwave.types import SlowPolicy, Wire
+from longwave.types import Piece, SendStatus, SlowPolicy, Wire
 
 __all__ = ["WebSocketConnection"]
 
@@ -93,6 +100,20 @@ class WebSocketConnection(Connection):
             self.data_received(rest)
 
     # The link.
+
+    def write_late(self, piece: Piece) -> SendStatus:
+        """Do as `Connection.write_late`, at the bound message by message.
+
+        What is published within one turn is joined.
+        """
+        if self._cork is None and self._open and self.buffered + len(piece) > self.worker.limits.outgoing:
+            status = SendStatus.SENT
+            for one in self._split(piece):
+                status = super().write_late(one)
+                if status is SendStatus.CLOSED:
+                    break
+            return status
+        return super().write_late(piece)
 
     def ping(self, data: bytes = b"") -> None:
         """Send a ping; `ValueError` above 125 bytes.
@@ -251,7 +272,8 @@ class WebSocketConnection(Connection):
     def _hand_over(self, events: Iterator[Event]) -> None:
         """Tell the session of each message, until something forbids more or its share of time is used."""
         worker = self.worker
-        session = self._session
+        session, bucket = self._session, self._bucket
+        received = session.received
         left = worker.limits.messages_per_turn
         end = 0.0
         ws = self._ws
@@ -260,12 +282,12 @@ class WebSocketConnection(Connection):
                 self._closed_by_client(event)
             elif self._state != OPEN:
                 pass  # after a close frame of ours
-            elif self._bucket is not None and not self._bucket.take(worker.clock()):
+            elif bucket is not None and not bucket.take(worker.clock()):
                 worker.passed("limits.message_rate")
                 self.close(1008, "too many messages")
-            elif isinstance(event, (Text, Binary)):
+            elif isinstance(event, (str, bytes)):
                 worker.messages += 1
-                session.received(event.data, isinstance(event, Text))
+                received(event, event.__class__ is str)
             elif isinstance(event, Ping):
                 self.write_control(encode_pong(event.data))
                 session.pinged(event.data)
@@ -366,6 +388,10 @@ class WebSocketConnection(Connection):
             change = size - self._unfinished
             self._unfinished = size
             self.worker.hold_unfinished(change)
+
+    def _split(self, piece: Piece) -> Sequence[Piece]:
+        """Return the messages of a piece: what was published in one turn is joined."""
+        return split_frames(piece)
 
     def _policy(self) -> SlowPolicy:
         return self._slow_policy

@@ -131,7 +131,7 @@ async def test_body_that_came_while_the_loop_stood_still(monkeypatch: pytest.Mon
     host = Host(Application(read_body), http_scope("POST"), timeouts=Timeouts(body=0.05))
     host.body(b"1", more=True)
     await turns()
-    time.sleep(0.1)
+    time.sleep(0.1)  # noqa: ASYNC251, it is to stand still
     # The time-out is due in the same turn in which the loop hears what came.
     asyncio.get_running_loop().call_soon(host.body, b"2")
     await host.finish()

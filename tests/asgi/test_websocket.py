@@ -334,6 +334,20 @@ async def test_policies(policy: SlowPolicy, status: SendStatus, kept: list[str])
 
 
 @asynchronous
+async def test_what_was_joined_comes_to_the_bound_message_by_message() -> None:
+    socket = await Socket(limits=Limits(outgoing=1000), policy=SlowPolicy.DROP_NEW).open()
+    socket.host.open.clear()
+    link = socket.session.link
+    messages = [link.wire.frame(f"{number:0200d}".encode(), True) for number in range(8)]
+    assert link.write(link.wire.join(messages)) is SendStatus.DROPPED
+    assert link.buffered == 1000
+    assert socket.host.app.stats()["limits.outgoing"] == 3
+    socket.host.open.set()
+    await turns()
+    assert [int(message) for message in socket.messages] == [0, 1, 2, 3, 4]
+
+
+@asynchronous
 async def test_too_slow_is_closed_with_1013() -> None:
     socket = await Socket(limits=Limits(outgoing=1000)).open()
     socket.host.open.clear()

@@ -29,7 +29,7 @@ from longwave.core.deflate import (
 )
 from longwave.core.frames import WS
 from longwave.core.inflate import MAX_ENDS, InflatingWebSocket
-from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
+from longwave.core.ws import Close, Event, Ping, WebSocket
 from longwave.errors import ProtocolError, RequestError
 from longwave.types import Compression
 from tests.conformance.ws_model import BINARY, CLOSE, CONTINUATION, PING, TEXT, Frame, encode
@@ -280,8 +280,8 @@ class Both:
         frame = self.theirs.encode(TheirFrame(Opcode.BINARY, payload))
         data = encode(Frame(BINARY, bytes(frame.data), rsv=4 if frame.rsv1 else 0))
         (event,) = self.reader.receive(data)
-        assert isinstance(event, Binary)
-        return event.data
+        assert isinstance(event, bytes)
+        return event
 
 
 @pytest.mark.parametrize(("wanted", "offered"), list(_parameter_sets()))
@@ -385,7 +385,7 @@ def test_a_deflater_holds_nothing_before_it_is_used() -> None:
 def test_message_in_frames_and_in_parts(payload: bytes, step: int) -> None:
     packed = squeeze(payload)
     data = in_frames(packed, step, TEXT) + compressed(payload, BINARY)
-    expected = [Text(payload.decode()), Binary(payload)]
+    expected = [payload.decode(), payload]
     assert everything(reader(), data) == expected
     whole = reader()
     assert everything(whole, *(data[at : at + 1] for at in range(len(data)))) == expected
@@ -404,10 +404,10 @@ def test_control_frames_and_plain_messages_between() -> None:
         + encode(Frame(CLOSE))
     )
     assert everything(reader(), data) == [
-        Text("plain"),
+        "plain",
         Ping(b"!"),
-        Text("Hello" * 9),
-        Text("plain"),
+        "Hello" * 9,
+        "plain",
         Close(1005, ""),
     ]
 
@@ -422,18 +422,18 @@ def test_examples_of_the_rfc() -> None:
         websocket = reader(takeover=takeover)
         for packed in (hello, no_compression, final_block, two_blocks, hello):
             (event,) = websocket.receive(encode(Frame(TEXT, packed, rsv=4)))
-            assert event == Text("Hello")
+            assert event == "Hello"
     websocket = reader(takeover=True)
     second = bytes.fromhex("f200110000")
     both = encode(Frame(TEXT, hello, rsv=4)) + encode(Frame(TEXT, second, rsv=4))
-    assert everything(websocket, both) == [Text("Hello"), Text("Hello")]
+    assert everything(websocket, both) == ["Hello", "Hello"]
     # Without takeover the second refers to nothing.
     assert code_of(reader(), encode(Frame(TEXT, second, rsv=4))) == 1007
 
 
 def test_empty_messages() -> None:
     for packed in (b"\x00", b"\x02\x00", b""):
-        assert everything(reader(), encode(Frame(TEXT, packed, rsv=4))) == [Text("")]
+        assert everything(reader(), encode(Frame(TEXT, packed, rsv=4))) == [""]
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_final_blocks_are_bounded() -> None:
     end = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = end.compress(b"ab") + end.flush(zlib.Z_FINISH)
     data = encode(Frame(BINARY, block * MAX_ENDS + b"\x00", rsv=4))
-    assert everything(reader(), data) == [Binary(b"ab" * MAX_ENDS)]
+    assert everything(reader(), data) == [b"ab" * MAX_ENDS]
     data = encode(Frame(BINARY, block * 100_000, rsv=4))
     assert code_of(reader(), data) == 1007
     assert quickest(lambda: code_of(reader(), data), 0.1) < 0.1
@@ -486,7 +486,7 @@ def test_bad_utf8_is_found_before_the_message_is_whole() -> None:
     assert code_of(websocket, encode(Frame(TEXT, head, fin=False, rsv=4))) == 1007
     # And a character that is cut off at the end of the message.
     assert code_of(reader(), compressed("ü".encode()[:1])) == 1007
-    assert everything(reader(), compressed(b"\xff", BINARY)) == [Binary(b"\xff")]
+    assert everything(reader(), compressed(b"\xff", BINARY)) == [b"\xff"]
 
 
 def test_limit_is_that_of_what_comes_out() -> None:
@@ -494,7 +494,7 @@ def test_limit_is_that_of_what_comes_out() -> None:
         for payload in (b"x" * size, zlib.compress(bytes(range(250)) * 8)[:9].ljust(size, b"z")):
             websocket = reader(1000)
             if fits:
-                assert everything(websocket, compressed(payload, BINARY)) == [Binary(payload)]
+                assert everything(websocket, compressed(payload, BINARY)) == [payload]
             else:
                 assert code_of(websocket, compressed(payload, BINARY)) == 1009
 
@@ -504,7 +504,7 @@ def test_limit_is_that_of_what_comes_out() -> None:
 def test_incompressible_messages_reach_the_limit(payload: bytes, step: int) -> None:
     data = in_frames(squeeze(payload), step)
     if len(payload) <= 1000:
-        assert everything(reader(1000), data) == [Binary(payload)]
+        assert everything(reader(1000), data) == [payload]
     else:
         assert code_of(reader(1000), data) == 1009
 

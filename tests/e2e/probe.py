@@ -96,7 +96,7 @@ class Probe(ServerProcess):
             unfinished=server["unfinished"],
         )
 
-    def returns_to(self, before: State, within: float = 6.0) -> None:
+    def returns_to(self, before: State, within: float = 15.0) -> None:
         """Wait until everything that was opened since is gone again; less than before is no leak."""
         until = time.monotonic() + within
         while (now := self.state()).exceeds(before):
@@ -118,7 +118,7 @@ class Probe(ServerProcess):
 
     def settled(self) -> State:
         """Return the state once nothing is open and nothing has changed for a moment."""
-        until = time.monotonic() + 6
+        until = time.monotonic() + 15
         state, same = self.state(), 0
         while same < 4:
             time.sleep(0.02)

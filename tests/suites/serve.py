@@ -45,6 +45,8 @@ def serve_hypercorn(app: Any, port: int) -> None:
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 1
+    # Its connections end only then, whoever has left.
+    config.keep_alive_timeout = 2
     config.errorlog = None
 
     async def run() -> None:
