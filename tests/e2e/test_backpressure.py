@@ -23,7 +23,7 @@ SETTINGS = {"limits.waiting_messages": 4, "limits.body": 2 * TOTAL, "timeouts.cl
 @pytest.fixture(scope="module", params=["longwave", "uvicorn", "hypercorn"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     folder = tmp_path_factory.mktemp(f"pressure-{request.param}")
-    with probing(folder, "pressure", env=SETTINGS, server=request.param) as running:
+    with probing(folder, env=SETTINGS, server=request.param) as running:
         yield running
 
 

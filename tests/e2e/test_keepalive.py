@@ -23,7 +23,7 @@ STALL = 4.0
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     names = ("header", "body", "keep_alive", "response", "ping", "pong", "close")
     settings = {f"timeouts.{name}": WAIT for name in names}
-    with probing(tmp_path_factory.mktemp("keepalive"), "pressure", env=settings) as running:
+    with probing(tmp_path_factory.mktemp("keepalive"), env=settings) as running:
         yield running
 
 
