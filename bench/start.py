@@ -65,9 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(python: str, folder: Path, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of every round by row; one round before them writes the bytecode."""
     rows: dict[str, Callable[[], float]] = {
-        "python -c pass": lambda: run(python, "pass", folder),
-        "import longwave": lambda: run(python, "import longwave", folder),
-        "import uvicorn, starlette": lambda: run(python, "import uvicorn, starlette.applications", folder),
+        "import longwave": lambda: imported(python, "longwave", folder),
+        "import uvicorn, starlette": lambda: imported(python, "uvicorn, starlette.applications", folder),
         "longwave start: first answer": lambda: answer(
             [str(Path(python).with_name("longwave")), "start", "project", "--host", "127.0.0.1"], folder
         ),
@@ -92,11 +91,12 @@ def report(times: dict[str, list[float]]) -> None:
     print()
 
 
-def run(python: str, code: str, folder: Path) -> float:
-    """Return the seconds of a whole process."""
-    began = time.perf_counter()
-    subprocess.run([python, "-c", code], cwd=folder, env=environment(folder), check=True)
-    return time.perf_counter() - began
+def imported(python: str, names: str, folder: Path) -> float:
+    """Return the seconds that an import takes in a fresh interpreter."""
+    code = f"import time; began = time.perf_counter(); import {names}; print(time.perf_counter() - began)"
+    command = [python, "-c", code]
+    run = subprocess.run(command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, check=True)
+    return float(run.stdout)
 
 
 def answer(command: list[str], folder: Path) -> float:
