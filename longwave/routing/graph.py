@@ -64,7 +64,7 @@ class Record:
             found = record.imports.get(path)
             if found is not None:
                 return found
-            for other in record.imports.values():
+            for other in list(record.imports.values()):
                 if id(other) not in seen:
                     seen.add(id(other))
                     todo.append(other)
