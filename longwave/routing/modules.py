@@ -140,6 +140,13 @@ class Loader:
         """Return the files of all modules of the current generation."""
         return set(self._current.records)
 
+    def is_stale(self, name: str) -> bool:
+        """Whether a dotted name was that of a module of this loader, and is no more."""
+        parent = f"{name}."
+        return name.startswith(self._prefix) and not any(
+            known == name or known.startswith(parent) for known in list(sys.modules)
+        )
+
     @contextmanager
     def held(self) -> Iterator[bool]:
         """Keep other threads from loading modules; yields False where one does that right now."""
