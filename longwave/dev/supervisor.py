@@ -2,7 +2,7 @@
 
 Most changes are swapped by the worker itself. What needs a new process gets one, which loads the code while
 the old one still serves; code that cannot be loaded leaves the old worker where it is. The socket stays open
-all the time: a request that comes between two workers waits in the kernel's queue and is answered by the next.
+all the time: a request that comes between two workers waits in the kernel's queue, and the next answers it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -67,6 +67,26 @@ class Swapper:
             names = self._names(self._waiting)
             self._feed.tell(Restart(names, f"{', '.join(self._names(self._files))} is still loading"))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that changed is not served yet."""
+        return self._began is not None
+
+    def collect(self) -> None:
+        """Collect what was exchanged: old modules hold themselves in circles, and may hold much else."""
+        # The caches of `typing` hold classes, the table of loggers those of each `getLogger(__name__)`.
+        for clean in getattr(typing, "_cleanups", ()):
+            clean()
+        loggers = logging.root.manager.loggerDict
+        for name in [name for name in loggers if self._project.loader.is_stale(name)]:
+            del loggers[name]
+        gc.collect()
+
+    def close(self) -> None:
+        """Forget what is to be done later."""
+        if self._collecting is not None:
+            self._collecting.cancel()
+
     def _begin(self) -> None:
         self._files, self._waiting = frozenset(self._waiting), set()
         self._began = time.perf_counter()
@@ -85,13 +105,13 @@ class Swapper:
     def _build(self, files: frozenset[Path]) -> Plan | News:
         """Load what is to be served next; in a thread."""
         project, loader = self._project, self._project.loader
-        # Whoever moves a folder away is told of the folder alone.
-        changed = files.union(path for path in loader.module_paths() if not path.is_file())
-        why = _restart_reason(project, changed)
-        if why is not None:
-            return Restart(self._names(files), why)
         generation: Generation | None = None
         try:
+            # Whoever moves a folder away is told of the folder alone.
+            changed = files.union(path for path in loader.module_paths() if not path.is_file())
+            why = _restart_reason(project, changed)
+            if why is not None:
+                return Restart(self._names(files), why)
             generation = loader.begin(changed)
             code = project.read(generation.load)
             _load_stateful(loader, generation)
@@ -158,11 +178,8 @@ class Swapper:
         )
 
     def _collect_later(self) -> None:
-        """Collect old modules soon: they hold themselves in circles, and may hold files and connections."""
-        if self._collecting is not None:
-            self._collecting.cancel()
-        loop = asyncio.get_running_loop()
-        self._collecting = loop.call_later(COLLECT, _collect, self._project.loader)
+        self.close()
+        self._collecting = asyncio.get_running_loop().call_later(COLLECT, self.collect)
 
     def _names(self, files: Iterable[Path]) -> tuple[str, ...]:
         root = self._project.loader.root
@@ -210,18 +227,3 @@ def _mounts(code: Code) -> set[Route]:
 
 def _patterns(code: Code) -> set[str]:
     return {route.pattern for route in code.routes}
-
-
-def _collect(loader: Loader) -> None:
-    # The caches of `typing` hold classes, the table of loggers those of each `getLogger(__name__)`.
-    for clean in _typing_caches():
-        clean()
-    loggers = logging.root.manager.loggerDict
-    for name in [name for name in loggers if loader.is_stale(name)]:
-        del loggers[name]
-    gc.collect()
-
-
-def _typing_caches() -> Iterable[Callable[[], object]]:
-    cleanups: Iterable[Callable[[], object]] = getattr(typing, "_cleanups", ())
-    return cleanups
