@@ -125,7 +125,7 @@ class DevServer:
 
     def swapped(self, news: Swapped) -> None:
         """Show what was swapped, and what became of the connections."""
-        self._terminal.swapped(news.files, news.seconds, outcome_of(news))
+        self._terminal.swapped(news.files, news.seconds, outcome_of(news), mended=news.mended)
         self._show_problems(news.problems)
 
     def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:

@@ -124,12 +124,14 @@ class Terminal:
         if not self.quiet:
             self.line("  ", ("restarted", "green"), f" in {milliseconds(seconds)}: {few(names)}")
 
-    def swapped(self, names: Sequence[str], seconds: float, outcome: Sequence[str]) -> None:
+    def swapped(
+        self, names: Sequence[str], seconds: float, outcome: Sequence[str], *, mended: bool = False
+    ) -> None:
         """Say that new code serves under the open connections, and what came of it."""
         if not self.quiet:
             self.line(
                 "  ",
-                ("swapped", "green"),
+                ("mended" if mended else "swapped", "green"),
                 f" in {milliseconds(seconds)}: {few(names)}",
                 (f" ({', '.join(outcome)})", "dim"),
             )

@@ -119,6 +119,8 @@ class Supervisor:
                 return
             if event == "change":
                 await self._change({*value, *self._more_changes()})
+            elif event == "failed":
+                self._fail(value)
             elif value[0] not in (self._worker, self._next):
                 continue  # an older worker's last words
             elif event == "message":
@@ -149,7 +151,8 @@ class Supervisor:
         try:
             start = self._prepare()
         except LongwaveError as error:
-            self._fail(describe_failure(error, self._root))
+            # Told later: whoever reads it may mend it, and no change is missed from then on.
+            self._events.put_nowait(("failed", describe_failure(error, self._root)))
         else:
             self._next = Worker(start, self._events)
 
