@@ -29,6 +29,8 @@ STUCK = 10.0
 """Seconds of loading after which a change does not wait for its end: a loop in a module never ends."""
 BUSY = 0.005
 """Seconds until the exchange is tried again, because a hook in a thread imports something."""
+PATIENCE = 0.05
+"""Seconds that a file which cannot be loaded, or is empty, has to be saved in whole."""
 COLLECT = 1.0
 """Seconds of quiet after which what was exchanged is collected."""
 
@@ -56,11 +58,13 @@ class Swapper:
         self._waiting: set[Path] = set()
         self._files: frozenset[Path] = frozenset()
         self._began: float | None = None
+        self._failing: asyncio.TimerHandle | None = None
         self._collecting: asyncio.TimerHandle | None = None
 
     def change(self, files: Iterable[Path]) -> None:
         """Take note of files that changed, came or went; what is waiting is swapped as one."""
         self._waiting.update(files)
+        _cancel(self._failing)
         if self._began is None:
             self._begin()
         elif time.perf_counter() - self._began > STUCK:
@@ -84,8 +88,8 @@ class Swapper:
 
     def close(self) -> None:
         """Forget what is to be done later."""
-        if self._collecting is not None:
-            self._collecting.cancel()
+        _cancel(self._failing)
+        _cancel(self._collecting)
 
     def _begin(self) -> None:
         self._files, self._waiting = frozenset(self._waiting), set()
@@ -112,6 +116,8 @@ class Swapper:
             why = _restart_reason(project, changed)
             if why is not None:
                 return Restart(self._names(files), why)
+            if loader.emptied(changed):
+                time.sleep(PATIENCE)
             generation = loader.begin(changed)
             code = project.read(generation.load)
             _load_stateful(loader, generation)
@@ -131,14 +137,23 @@ class Swapper:
                 if not held:
                     asyncio.get_running_loop().call_later(BUSY, self._built, outcome)
                     return
-                news = self._exchange(outcome)
+                if outcome.generation.is_outdated():
+                    # It may have been read half saved, and still be code.
+                    outcome.generation.discard()
+                    self._waiting |= self._files
+                    news = None
+                else:
+                    news = self._exchange(outcome)
         else:
             news = outcome
         self._began = None
-        # A file that was seen half saved is nothing to tell of when the rest of it is there.
-        if news is not None and not (isinstance(news, Failed) and self._waiting):
+        if isinstance(news, Failed):
+            # That of a file which was read half saved is nothing to tell of: the rest is on its way.
+            self._failing = asyncio.get_running_loop().call_later(PATIENCE, self._feed.tell, news)
+        elif news is not None:
             self._feed.tell(news)
         if self._waiting:
+            _cancel(self._failing)
             self._begin()
 
     def _exchange(self, plan: Plan) -> News | None:
@@ -178,7 +193,7 @@ class Swapper:
         )
 
     def _collect_later(self) -> None:
-        self.close()
+        _cancel(self._collecting)
         self._collecting = asyncio.get_running_loop().call_later(COLLECT, self.collect)
 
     def _names(self, files: Iterable[Path]) -> tuple[str, ...]:
@@ -219,6 +234,11 @@ def _hand_over(old: ModuleType, new: ModuleType) -> None:
     if inspect.iscoroutine(result):
         result.close()
         raise DefinitionError("on_reload is to be a plain function: nothing may happen between old and new")
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 def _mounts(code: Code) -> set[Route]:

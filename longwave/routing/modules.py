@@ -38,7 +38,7 @@ from pathlib import Path
 from types import ModuleType
 
 from longwave.errors import RouteError
-from longwave.routing.graph import ModuleFailure, Package, Record, closure, module_name
+from longwave.routing.graph import ModuleFailure, Package, Record, closure, module_name, stamp_of
 from longwave.routing.imports import Finder, Importer, SourceLoader
 
 __all__ = ["Generation", "Loader", "ModuleFailure"]
@@ -79,6 +79,10 @@ class Generation:
     def built(self) -> set[Path]:
         """Return the files of the modules that are new in this generation, before the commit."""
         return {record.path for record in self.finished if self.records.get(record.path) is record}
+
+    def is_outdated(self) -> bool:
+        """Whether a file has changed since it was read for a module that is new in this generation."""
+        return any(record.stamp != stamp_of(record.path) for record in self.finished)
 
     def commit(self) -> None:
         """Make this the current generation, and drop what only the old one had."""
@@ -135,6 +139,14 @@ class Loader:
         """Return the module of a file in the current generation, if it was loaded."""
         record = self._current.records.get(self._key(path))
         return record.module if record is not None and record.ready else None
+
+    def emptied(self, paths: Iterable[Path]) -> bool:
+        """Whether a file that a module was made of has nothing in it now: it is being written, maybe."""
+        for path in paths:
+            record, stamp = self._current.records.get(self._key(path)), stamp_of(path)
+            if record is not None and record.stamp is not None and record.stamp[1] and stamp and not stamp[1]:
+                return True
+        return False
 
     def module_paths(self) -> set[Path]:
         """Return the files of all modules of the current generation."""
@@ -315,8 +327,11 @@ class Loader:
         return found if found is not None else self._execute(generation, path)
 
     def _execute(self, generation: Generation, path: Path) -> Record:
+        # Before it is read: a change from here on shows.
+        stamp = stamp_of(path)
         code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
         record = self._new_record(generation, path)
+        record.stamp = stamp
         assert self._added is not None
         self._added.append((generation, record))
         generation.records[path] = record

@@ -14,7 +14,7 @@ import pytest
 
 from longwave.dev import swap
 from longwave.testing.response import RefusedError
-from tests.dev.project import ROUTES, Running, running
+from tests.dev.project import ROUTES, Running, running, write
 
 CHAT = ROUTES + "chat.py"
 WORDS = "src/server/util/words.py"
@@ -187,20 +187,30 @@ def test_an_import_that_takes_long_stops_nobody(tmp_path: Path) -> None:
     run(tmp_path, files, test)
 
 
-def test_a_change_while_another_is_loaded_comes_after_it(tmp_path: Path) -> None:
+def test_a_change_while_another_is_loaded_comes_after_it_or_in_its_place(tmp_path: Path) -> None:
     async def test(project: Running) -> None:
         hold = project.module(MIDDLE)
         slow = "from src.server.util.middle import GO, ENTERED\nENTERED.set()\nassert GO.wait(10)\n"
         project.change({CHAT: slow + says("two")})
         assert await asyncio.to_thread(hold.ENTERED.wait, 10)
-        project.change({CHAT: says("three")})
+        project.change({ROUTES + "b.py": says("b")})
         project.change({ROUTES + "other.py": says("other")})
         hold.GO.set()
-        first, second = await project.next(), await project.next()
-        assert first.files == (CHAT,)
-        assert second.files == (CHAT, ROUTES + "other.py")
+        assert [(await project.next()).files for _ in range(2)] == [
+            (CHAT,),
+            (ROUTES + "b.py", ROUTES + "other.py"),
+        ]
+        hold.ENTERED.clear()
+        hold.GO.clear()
+        project.change({CHAT: slow + says("three")})
+        assert await asyncio.to_thread(hold.ENTERED.wait, 10)
+        # What was read is not what is there any more: it is never served.
+        project.change({CHAT: says("four")})
+        hold.GO.set()
+        news = await project.next()
+        assert (news.files, project.news.empty()) == ((CHAT,), True)
         async with project.client.websocket("/chat") as socket:
-            assert await asked(socket) == "three"
+            assert await asked(socket) == "four"
 
     files: dict[str, str | None] = {
         CHAT: "import src.server.util.middle\n" + says("one"),
@@ -661,6 +671,39 @@ def test_code_that_cannot_be_loaded_keeps_the_old(
         CHAT: "import src.server.util.words\n" + says("one"),
         WORDS: "WORD = 'one'\n",
     }
+    run(tmp_path, files, test)
+
+
+def test_a_file_that_is_being_written_is_nothing_to_tell_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "PATIENCE", 60)
+
+    async def test(project: Running) -> None:
+        for text in ("x = = 1\n", "import nothing_of_that_name\n"):
+            # That it cannot be loaded is told only after the patience.
+            await project.quiet({CHAT: text})
+        assert not (await project.edit({CHAT: says("two")})).mended
+        assert project.news.empty()
+
+    run(tmp_path, {CHAT: says("one")}, test)
+
+
+def test_a_file_that_was_emptied_gets_time_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "PATIENCE", 0.3)
+
+    async def test(project: Running) -> None:
+        project.change({WORDS: ""})
+        write(project.root, {WORDS: "WORD = 'two'\n"})
+        await project.next()
+        assert project.module(WORDS).WORD == "two"
+        await project.edit({WORDS: "# nothing\n"})
+        await project.edit({WORDS: ""})
+        assert not hasattr(project.module(WORDS), "WORD")
+
+    files: dict[str, str | None] = {CHAT: "import src.server.util.words\n" + says("one"), WORDS: "WORD = 1\n"}
     run(tmp_path, files, test)
 
 
