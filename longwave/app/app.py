@@ -185,11 +185,12 @@ class App:
     # Called when the table changes.
 
     def set_routes(self, routes: Iterable[Route], middleware: Sequence[Middleware] | None = None) -> Exchange:
-        """Serve these routes from now on, and run this middleware; None leaves that as it is.
+        """Serve these routes from now on, behind this middleware.
 
-        Open WebSockets whose path is served still have the new hooks from their next message on; the others
-        are closed with 1012. Streams of routes that changed end, and their clients come back. What has begun
-        goes on in the code that it began in. Raises `RouteError` for two of one path and method.
+        None leaves the middleware as it is. Open WebSockets whose path is served still have the new hooks
+        from their next message on; the others are closed with 1012. Streams of routes that changed end, and
+        their clients come back. What has begun goes on in the code that it began in. Raises `RouteError` for
+        two of one path and method.
         """
         news = list(routes)
         pairs = pair_routes(self._routes, news)

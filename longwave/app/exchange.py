@@ -27,7 +27,10 @@ class Exchange:
 
 
 def pair_routes(old: Iterable[Route], new: Iterable[Route]) -> dict[Route, Route]:
-    """Return the old route of each new one that takes over WebSockets of the same path."""
+    """Return the old route of each new one that takes its WebSockets over.
+
+    They are of the same path.
+    """
     standing = {route.pattern: route for route in old if route.handler is not None}
     return {
         route: standing[route.pattern]
@@ -37,7 +40,7 @@ def pair_routes(old: Iterable[Route], new: Iterable[Route]) -> dict[Route, Route
 
 
 def move_on(runtime: Runtime, before: Table[Any], after: Table[Any], other_middleware: bool) -> Exchange:
-    """Close the sockets whose route is gone, and end the streams whose code was replaced.
+    """Close sockets whose route is gone, end streams whose code was replaced.
 
     A stream at a path without a route is that of a middleware.
     """

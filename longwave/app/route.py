@@ -98,7 +98,10 @@ class Route:
         return self.handler is not None or self.upgrade_with is not None
 
     def serves(self, handler: WebSocketHandler) -> bool:
-        """Whether this is the route of a handler, also of one that a reload replaced: old code has it."""
+        """Whether this is the route of a handler.
+
+        Also of one that a reload replaced, which old code has.
+        """
         return self.handler is handler or any(former() is handler for former in self._former)
 
     def become(self, new: Route) -> None:

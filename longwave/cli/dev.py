@@ -73,7 +73,10 @@ class DevServer:
         self._problems: list[Failure] = []
 
     def load(self) -> Settings:
-        """Load the settings as they are now, and anew what the config file imports of the project."""
+        """Load the settings as they are now.
+
+        What the config file imports of the project is imported anew.
+        """
         for name in self._imported:
             sys.modules.pop(name, None)
         before = set(sys.modules)

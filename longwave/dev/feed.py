@@ -51,7 +51,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """What changed needs a new process, which the supervisor starts; `why` is for people."""
+    """What changed needs a new process, which the supervisor starts.
+
+    `why` is for people.
+    """
 
     files: tuple[str, ...]
     why: str
@@ -76,9 +79,10 @@ def decode_news(fields: Mapping[str, Any]) -> News:
 
 
 class Feed:
-    """Tells its subscribers what happens, on the loop; whoever comes late reads what stands.
+    """Tells its subscribers what happens, on the loop.
 
-    `failure` is that of the newest code, until it is mended; `problems` as in `Swapped`.
+    Whoever comes late reads what stands: `failure` is that of the newest code, until it is mended; `problems`
+    are those of `Swapped`.
     """
 
     def __init__(self, problems: Iterable[Failure] = ()) -> None:

@@ -54,7 +54,10 @@ class Display(Protocol):
         """The worker swapped code under its open sockets."""
 
     def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
-        """What there is now cannot be loaded; `serving` says that the code from before goes on."""
+        """What there is now cannot be loaded.
+
+        `serving` says that the code from before goes on.
+        """
 
     def died(self, code: int) -> None:
         """A worker ended by itself; the next change starts another."""

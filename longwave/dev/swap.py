@@ -62,7 +62,10 @@ class Swapper:
         self._collecting: asyncio.TimerHandle | None = None
 
     def change(self, files: Iterable[Path]) -> None:
-        """Take note of files that changed, came or went; what is waiting is swapped as one."""
+        """Take note of files that changed, came or went.
+
+        What is waiting is swapped as one.
+        """
         self._waiting.update(files)
         _cancel(self._failing)
         if self._began is None:
@@ -77,7 +80,10 @@ class Swapper:
         return self._began is not None
 
     def collect(self) -> None:
-        """Collect what was exchanged: old modules hold themselves in circles, and may hold much else."""
+        """Collect what was exchanged.
+
+        Old modules hold themselves in circles, and may hold much else.
+        """
         # The caches of `typing` hold classes, the table of loggers those of each `getLogger(__name__)`.
         for clean in getattr(typing, "_cleanups", ()):
             clean()

@@ -23,7 +23,7 @@ def is_ignored_folder(name: str) -> bool:
 
 
 def may_be_folder(path: Path, root: Path) -> bool:
-    """Return whether something that is gone may have been a folder with files that are watched."""
+    """Return whether what is gone may have been a folder of watched files."""
     if not path.is_relative_to(root) or path.suffix:
         return False
     return not any(is_ignored_folder(part) for part in path.relative_to(root).parts)

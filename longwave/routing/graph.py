@@ -102,7 +102,7 @@ class Package(ModuleType):
 
 
 def stamp_of(path: Path) -> tuple[int, int] | None:
-    """Return what tells a version of a file from the one before: its time and size; None for no file."""
+    """Return time and size of a file, which tell its versions apart, or None."""
     try:
         status = path.stat()
     except OSError:

@@ -77,11 +77,11 @@ class Generation:
         return self._loader._exchanged(self)
 
     def built(self) -> set[Path]:
-        """Return the files of the modules that are new in this generation, before the commit."""
+        """Return the files of the modules that are new here, before the commit."""
         return {record.path for record in self.finished if self.records.get(record.path) is record}
 
     def is_outdated(self) -> bool:
-        """Whether a file has changed since it was read for a module that is new in this generation."""
+        """Whether a file has changed since it was read for a new module."""
         return any(record.stamp != stamp_of(record.path) for record in self.finished)
 
     def commit(self) -> None:
@@ -141,7 +141,7 @@ class Loader:
         return record.module if record is not None and record.ready else None
 
     def emptied(self, paths: Iterable[Path]) -> bool:
-        """Whether a file that a module was made of has nothing in it now: it is being written, maybe."""
+        """Whether a module's file has nothing in it now: it may be being written."""
         for path in paths:
             record, stamp = self._current.records.get(self._key(path)), stamp_of(path)
             if record is not None and record.stamp is not None and record.stamp[1] and stamp and not stamp[1]:
@@ -161,7 +161,7 @@ class Loader:
 
     @contextmanager
     def held(self) -> Iterator[bool]:
-        """Keep other threads from loading modules; yields False where one does that right now."""
+        """Keep other threads from loading; yields False where one does that now."""
         held = self._lock.acquire(blocking=False)
         try:
             yield held

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -224,15 +224,16 @@ def _flat(views: Any) -> Any:
     return views[0] if isinstance(views, list) else views
 
 
+Served: TypeAlias = tuple[ServerProcess, Project]
+Work: TypeAlias = Callable[[Talker, Talker], Awaitable[None]]
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, Project]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     project = Project(tmp_path_factory.mktemp("swap"))
     # Empty is unset: bytecode is written.
     with ServerProcess(project.root, command="dev", env={"PYTHONDONTWRITEBYTECODE": ""}) as server:
         yield server, project
-
-
-Work = Callable[[Talker, Talker], Awaitable[None]]
 
 
 def talking(server: ServerProcess, work: Work) -> None:
@@ -298,9 +299,7 @@ async def talk_while(work: Awaitable[None], *clients: Talker) -> None:
     ],
     ids=["route", "helper", "star", "relative", "circle", "other half"],
 )
-def test_two_clients_talk_through_twenty_edits(
-    served: tuple[ServerProcess, Project], name: str, shown: str | None
-) -> None:
+def test_two_clients_talk_through_twenty_edits(served: Served, name: str, shown: str | None) -> None:
     server, project = served
     shows = Output(server)
     edits = 20 if shown in ("chat", "deep") else 5
@@ -324,7 +323,7 @@ def test_two_clients_talk_through_twenty_edits(
 
 
 def test_a_route_is_renamed_under_its_sockets_and_a_helper_with_its_importers(
-    served: tuple[ServerProcess, Project],
+    served: Served,
 ) -> None:
     server, project = served
     star, chat = FILES[UTIL + "star.py"].replace("VERSION", "1"), project.root / ROUTES / "chat.py"
@@ -356,7 +355,7 @@ def test_a_route_is_renamed_under_its_sockets_and_a_helper_with_its_importers(
     talking(server, work)
 
 
-def test_sockets_of_a_removed_route_get_1012_and_no_others(served: tuple[ServerProcess, Project]) -> None:
+def test_sockets_of_a_removed_route_get_1012_and_no_others(served: Served) -> None:
     server, project = served
     echo = "from longwave import define_websocket_handler\nhandler = define_websocket_handler()\n"
 
@@ -378,7 +377,7 @@ def test_sockets_of_a_removed_route_get_1012_and_no_others(served: tuple[ServerP
 
 
 def test_a_half_saved_file_keeps_the_old_code_until_it_is_mended(
-    served: tuple[ServerProcess, Project],
+    served: Served,
 ) -> None:
     server, project = served
     text = (project.root / ROUTES / "chat.py").read_text()
@@ -405,7 +404,7 @@ def test_a_half_saved_file_keeps_the_old_code_until_it_is_mended(
     talking(server, work)
 
 
-def test_an_import_of_three_seconds_stops_nobody(served: tuple[ServerProcess, Project]) -> None:
+def test_an_import_of_three_seconds_stops_nobody(served: Served) -> None:
     server, project = served
     text = (project.root / ROUTES / "chat.py").read_text()
 
@@ -425,7 +424,7 @@ def test_an_import_of_three_seconds_stops_nobody(served: tuple[ServerProcess, Pr
     talking(server, work)
 
 
-def test_two_hundred_files_at_once(served: tuple[ServerProcess, Project]) -> None:
+def test_two_hundred_files_at_once(served: Served) -> None:
     server, project = served
 
     def save(version: int) -> None:
@@ -453,7 +452,7 @@ def test_two_hundred_files_at_once(served: tuple[ServerProcess, Project]) -> Non
     talking(server, work)
 
 
-def test_hooks_that_run_end_in_their_own_code(served: tuple[ServerProcess, Project]) -> None:
+def test_hooks_that_run_end_in_their_own_code(served: Served) -> None:
     server, project = served
 
     async def work(one: Talker, two: Talker) -> None:
@@ -479,7 +478,7 @@ def test_hooks_that_run_end_in_their_own_code(served: tuple[ServerProcess, Proje
     talking(server, work)
 
 
-def test_streams_of_changed_code_come_back_to_the_new(served: tuple[ServerProcess, Project]) -> None:
+def test_streams_of_changed_code_come_back_to_the_new(served: Served) -> None:
     server, project = served
 
     async def stream(client: httpx.AsyncClient) -> tuple[str, asyncio.Task[str]]:
@@ -515,7 +514,7 @@ def test_streams_of_changed_code_come_back_to_the_new(served: tuple[ServerProces
 
 
 def test_a_helper_of_a_plugin_restarts_and_a_broken_one_does_not(
-    served: tuple[ServerProcess, Project],
+    served: Served,
 ) -> None:
     server, project = served
     first = probe(server)["pid"]

@@ -67,6 +67,26 @@ def test_stop_in_order(kind: str) -> None:
 
 
 @loops
+def test_a_client_that_has_just_connected_gets_its_answer(kind: str) -> None:
+    async def main() -> None:
+        app = FakeApp()
+        async with serve(app) as server:
+            asks, silent = await Client.connect(server), await Client.connect(server)
+            stopping = asyncio.create_task(server.stop(5))
+            await eventually(lambda: not server.is_serving)
+            asks.get("/")
+            status, fields, _ = await asks.response()
+            assert (status, fields["connection"]) == (200, "close")
+            assert await asks.rest() == b""
+            # One that asks for nothing does not keep the server.
+            assert await silent.rest() == b""
+            await stopping
+            assert len(app.requests) == 1
+
+    run_in(kind, main())
+
+
+@loops
 def test_stop_cuts_what_does_not_end(kind: str) -> None:
     async def main() -> None:
         app = FakeApp()
