@@ -8,7 +8,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from longwave.assemble import App, create_app
@@ -90,9 +90,17 @@ class Running:
         assert module is not None, name
         return module
 
-    def watch(self, *names: str) -> list[weakref.ref[ModuleType]]:
-        """Return weak references to modules as they are served now."""
-        return [weakref.ref(self.module(name)) for name in names]
+    def watch(self, *names: str) -> list[weakref.ref[Any]]:
+        """Return weak references to modules as they are served now, and to what is defined in them.
+
+        A function or a class keeps the names of its module alive, and not the module.
+        """
+        refs: list[weakref.ref[Any]] = []
+        for name in names:
+            module = self.module(name)
+            own = [value for value in vars(module).values() if _is_defined_in(module, value)]
+            refs += map(weakref.ref, [module, *own])
+        return refs
 
     async def collected(self, *refs: weakref.ref[Any]) -> None:
         """Check that all of it is gone, once what runs has ended."""
@@ -102,6 +110,10 @@ class Running:
         gc.collect()
         left = [ref() for ref in refs if ref() is not None]
         assert left == [], [gc.get_referrers(each) for each in left]
+
+
+def _is_defined_in(module: ModuleType, value: Any) -> bool:
+    return isinstance(value, (FunctionType, type)) and value.__module__ == module.__name__
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from longwave.dev import swap
+from longwave.dev.feed import Failed
 from longwave.testing.response import RefusedError
 from tests.dev.project import ROUTES, Running, running, write
 
@@ -66,7 +68,7 @@ async def asked(socket: Any, text: str = "x") -> Any:
 def test_new_hooks_serve_the_next_message_of_open_sockets(tmp_path: Path) -> None:
     async def test(project: Running) -> None:
         async with project.client.websocket("/chat") as one, project.client.websocket("/chat") as two:
-            (old,) = project.watch(CHAT)
+            old = project.watch(CHAT)
             for turn in range(20):
                 assert await asked(one, "hello") == f"{turn} Ann: hello"
                 assert await two.receive() == f"{turn} Ann: hello"
@@ -76,7 +78,7 @@ def test_new_hooks_serve_the_next_message_of_open_sockets(tmp_path: Path) -> Non
             assert await asked(two, "still") == "20 Ann: still"
             assert (one.close_code, two.close_code) == (None, None)
             assert project.app.stats()["peers"] == 2
-            await project.collected(old)
+            await project.collected(*old)
 
     run(tmp_path, {CHAT: ROOM.replace("TEXT", "0")}, test)
 
@@ -118,14 +120,14 @@ async def message(peer, message):
 
     async def test(project: Running) -> None:
         async with project.client.websocket("/chat") as socket:
-            (old,) = project.watch(CHAT)
+            old = project.watch(CHAT)
             for text in ("wait", "behind"):
                 await socket.send(text)
             await project.edit({CHAT: slow.replace("TEXT", "new")})
             (peer,) = next(iter(project.app.runtime.namespaces.values()))
             peer.context["gate"].set()
             assert [await socket.receive() for _ in range(2)] == ["old wait", "new behind"]
-            await project.collected(old)
+            await project.collected(*old)
 
     run(tmp_path, {CHAT: slow.replace("TEXT", "old")}, test)
 
@@ -148,7 +150,7 @@ handler = define_websocket_handler(open=open, message=message, blocking=True)
     async def test(project: Running) -> None:
         async with project.client.websocket("/chat") as socket:
             assert await asked(socket, "first") == "old 1"
-            (old,) = project.watch(CHAT)
+            old = project.watch(CHAT)
             (peer,) = next(iter(project.app.runtime.namespaces.values()))
             await socket.send("wait")
             assert await asyncio.to_thread(peer.context["entered"].wait, 10)
@@ -157,7 +159,7 @@ handler = define_websocket_handler(open=open, message=message, blocking=True)
             # It imports late, after the swap, and gets what belongs to it.
             assert await socket.receive() == "old 1"
             assert await asked(socket) == "new 2"
-            await project.collected(old)
+            await project.collected(*old)
 
     run(tmp_path, {CHAT: blocking.replace("TEXT", "old"), WORDS: "WORD = 1\n"}, test)
 
@@ -297,19 +299,31 @@ def test_a_folder_that_is_moved_away_is_told_of_alone(tmp_path: Path) -> None:
     run(tmp_path, {ROUTES + "api/a.py": says("a"), CHAT: says("chat")}, test)
 
 
+def test_a_folder_of_helpers_that_is_moved_away_is_missed(tmp_path: Path) -> None:
+    async def test(project: Running) -> None:
+        (project.root / "src/server/util").rename(project.root / "src/server/tools")
+        project.swapper.change([project.root / "src/server/util"])
+        news = await project.next()
+        assert isinstance(news, Failed)
+        assert news.failure.file == CHAT
+        await project.edit({CHAT: says("none needed")})
+
+    run(tmp_path, {CHAT: "import src.server.util.words\n" + says("chat"), WORDS: ""}, test)
+
+
 def test_the_close_hook_of_a_removed_route_runs_once_in_its_own_code(tmp_path: Path) -> None:
     noted: list[str] = []
 
     async def test(project: Running) -> None:
         project.app.state["noted"] = noted
         async with project.client.websocket("/chat") as chat:
-            (old,) = project.watch(CHAT)
+            old = project.watch(CHAT)
             await project.edit({CHAT: None})
             await project.edit({ROUTES + "other.py": says("other")})
             assert await chat.wait_closed() == 1012
         assert noted == ["closed 1012"]
         del chat
-        await project.collected(old)
+        await project.collected(*old)
 
     closes = """
 from longwave import define_websocket_handler
@@ -336,7 +350,7 @@ def test_streams_of_a_changed_route_end_and_come_back(tmp_path: Path) -> None:
         async with project.client.events("/ticks") as changed, project.client.events("/other") as other:
             assert (await changed.receive()).data == "one"
             assert (await other.receive()).data == "other"
-            (old,) = project.watch(ROUTES + "ticks.py")
+            old = project.watch(ROUTES + "ticks.py")
             news = await project.edit({ROUTES + "ticks.py": TICKS.replace("TEXT", "two")})
             assert news.ended == 1
             assert [event async for event in changed] == []
@@ -345,7 +359,7 @@ def test_streams_of_a_changed_route_end_and_come_back(tmp_path: Path) -> None:
             async with project.client.events("/ticks") as again:
                 assert (await again.receive()).data == "two"
             del changed
-            await project.collected(old)
+            await project.collected(*old)
         assert project.app.stats()["streams"] == 0
 
     files: dict[str, str | None] = {
@@ -397,12 +411,12 @@ async def get(event):
         project.app.state.update(entered=entered, gate=gate)
         asking = asyncio.create_task(project.client.get("/slow"))
         await entered.wait()
-        (old,) = project.watch(ROUTES + "slow.py")
+        old = project.watch(ROUTES + "slow.py")
         await project.edit({ROUTES + "slow.py": waits.replace("TEXT", "new")})
         gate.set()
         assert (await asking).text == "data: old\n\nretry: 100\n\n"
         del asking
-        await project.collected(old)
+        await project.collected(*old)
 
     run(tmp_path, {ROUTES + "slow.py": waits.replace("TEXT", "old")}, test)
 
@@ -470,12 +484,12 @@ def test_on_reload_takes_state_over_before_the_next_message(tmp_path: Path) -> N
     async def test(project: Running) -> None:
         async with project.client.websocket("/chat") as socket:
             assert await asked(socket) == "one 1"
-            (old,) = project.watch(CHAT)
+            old = project.watch(CHAT)
             await project.edit({CHAT: COUNTER.replace("TEXT", "two")})
             assert await asked(socket) == "two 2"
             await project.edit({CHAT: COUNTER.replace("TEXT", "three")})
             assert await asked(socket) == "three 3"
-            await project.collected(old)
+            await project.collected(*old)
 
     run(tmp_path, {CHAT: COUNTER.replace("TEXT", "one")}, test)
 
@@ -605,6 +619,8 @@ class Said(msgspec.Struct):
 class Held:
     said: typing.Optional[Said] = None
 handler = define_websocket_handler()
+async def post(event):
+    return (await event.json(Said)).text
 @handler.message
 def message(peer, said: Said):
     log.debug("said")
@@ -620,11 +636,12 @@ def message(peer, said: Said):
                 refs += project.watch(CHAT, MIDDLE)
                 await project.edit({MIDDLE: f"X = {turn}\n"} if turn % 2 else {CHAT: chat + f"# {turn}\n"})
                 assert await asked(socket, '{"text": "hello"}') == "TEXT hello"
+                assert (await project.client.post("/chat", json={"text": "hello"})).text == "hello"
                 if turn in (19, 99):
                     project.swapper.collect()
                     counts.append((len(logging.root.manager.loggerDict), threading.active_count()))
         assert counts[0] == counts[1]
-        refs = [ref for ref in refs if ref() not in (project.module(CHAT), project.module(MIDDLE))]
+        await project.edit({CHAT: chat + "# last\n", MIDDLE: "X = 'last'\n"})
         await project.collected(*refs)
 
     chat = "from src.server.util.middle import X\n" + chat
@@ -658,7 +675,7 @@ def test_code_that_cannot_be_loaded_keeps_the_old(
             standing = project.feed.failure
             assert standing == failure
             assert await asked(socket) == "one"
-            assert [ref() for ref in before] == [project.module(CHAT), project.module(WORDS)]
+            assert [ref() for ref in before] == [ref() for ref in project.watch(CHAT, WORDS)]
             # The helper that changed with it is made up for.
             mended = await project.edit({CHAT: "from src.server.util.words import WORD\n" + says("three")})
             assert mended.mended
@@ -692,12 +709,11 @@ def test_a_file_that_is_being_written_is_nothing_to_tell_of(
 def test_a_file_that_was_emptied_gets_time_to_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swap, "PATIENCE", 0.3)
-
     async def test(project: Running) -> None:
-        project.change({WORDS: ""})
-        write(project.root, {WORDS: "WORD = 'two'\n"})
-        await project.next()
+        with monkeypatch.context() as patch:
+            # While it is waited for.
+            patch.setattr(time, "sleep", lambda _: write(project.root, {WORDS: "WORD = 'two'\n"}))
+            await project.edit({WORDS: ""})
         assert project.module(WORDS).WORD == "two"
         await project.edit({WORDS: "# nothing\n"})
         await project.edit({WORDS: ""})
@@ -778,7 +794,7 @@ def test_what_reaches_a_plugin_restarts(tmp_path: Path) -> None:
         assert "came or went" in (await project.restarts({"src/server/plugins/b.py": ""})).why
         assert "came or went" in (await project.restarts({"src/server/plugins/b.py": None, PLUGIN: None})).why
         # Nothing was exchanged meanwhile.
-        assert [ref() for ref in before] == [project.module(name) for name in (CHAT, WORDS, PLUGIN)]
+        assert [ref() for ref in before] == [ref() for ref in project.watch(CHAT, WORDS, PLUGIN)]
 
     files: dict[str, str | None] = {
         CHAT: "import src.server.util.words\n" + says("one"),

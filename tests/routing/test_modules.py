@@ -396,6 +396,21 @@ def test_shared_code_called_while_a_generation_is_built_sees_that_generation(pro
     generation.commit()
 
 
+def test_what_shared_code_imported_while_a_generation_was_built_is_not_for_others(project: Project) -> None:
+    project.write(WORDS, "X = 1\n")
+    project.write("src/shared.py", "def get():\n    from src.server.util.words import X\n    return X\n")
+    project.write(CHAT, "import src.shared\n")
+    project.load(WORDS)
+    project.load(CHAT)
+    shared = project.load("src/shared.py")
+    chat = project.write(CHAT, "import src.shared\nSEEN = src.shared.get()\n")
+    generation = project.loader.begin([chat, project.write(WORDS, "X = 2\n")])
+    assert generation.load(chat).SEEN == 2
+    assert shared.get() == 1
+    generation.commit()
+    assert project.load("src/shared.py").get() == 2
+
+
 def test_new_code_imports_late_from_its_own_generation_before_it_is_current(project: Project) -> None:
     project.write(WORDS, "X = 1\n")
     project.write(CHAT, "def get():\n    from src.server.util.words import X\n    return X\n")

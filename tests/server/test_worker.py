@@ -87,6 +87,29 @@ def test_a_client_that_has_just_connected_gets_its_answer(kind: str) -> None:
 
 
 @loops
+def test_all_that_were_accepted_together_get_their_answers(kind: str) -> None:
+    async def main() -> None:
+        async with serve(FakeApp()) as server:
+            listener = server._listener
+            assert listener is not None
+            sockets = []
+            for _ in range(10):
+                # Without a turn of the loop: the kernel accepts.
+                sockets.append(socket.create_connection(("127.0.0.1", server.port)))
+                sockets[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                # They are accepted together in one turn of the loop, and become connections in the next ones.
+                while not (listener._taking or server.stats()["connections"]):
+                    await asyncio.sleep(0)
+            await server.stop(5)
+            for sock in sockets:
+                with sock:
+                    assert sock.recv(64).startswith(b"HTTP/1.1 200 ")
+
+    run_in(kind, main())
+
+
+@loops
 def test_stop_cuts_what_does_not_end(kind: str) -> None:
     async def main() -> None:
         app = FakeApp()
