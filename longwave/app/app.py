@@ -15,9 +15,10 @@ from msgspec import Struct
 from longwave.app.dispatch import Dispatcher
 from longwave.app.error_reply import encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
+from longwave.app.exchange import Exchange, move_on, pair_routes
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks
-from longwave.app.route import WEBSOCKET, Route
+from longwave.app.route import WEBSOCKET, Endpoint, Route
 from longwave.app.runtime import Clock, Runtime
 from longwave.app.tasks import is_being_cancelled
 from longwave.app.values import decoder_for, encode_value
@@ -99,9 +100,12 @@ class App:
         self._starting: asyncio.Event | None = None
         self._is_ready = self._is_stopping = False
         self._routes: list[Route] = []
-        self._dispatcher = Dispatcher(self, middleware, static)
-        self.table: Table[Callable[[Any], Any] | Route] = Table()
-        self.set_routes(routes)
+        self._middleware: tuple[Middleware, ...] = ()
+        self._static = static
+        self.generation = 0
+        """How often the routes were set."""
+        self.table: Table[Endpoint | Route] = Table()
+        self.set_routes(routes, middleware)
 
     # What a developer uses.
 
@@ -184,7 +188,7 @@ class App:
         Raises `LookupError` when it has no single one.
         """
         for route in self._routes:
-            if route.handler is handler:
+            if route.serves(handler):
                 if handler.namespace:
                     return handler.namespace
                 if "[" in route.pattern:
@@ -197,22 +201,41 @@ class App:
 
     # Called when the table changes.
 
-    def set_routes(self, routes: Iterable[Route]) -> None:
-        """Serve these routes from now on.
+    def set_routes(self, routes: Iterable[Route], middleware: Sequence[Middleware] | None = None) -> Exchange:
+        """Serve these routes from now on, behind this middleware.
 
-        Raises `RouteError` for two of one path and method.
+        None leaves the middleware as it is. Open WebSockets whose path is served still have the new hooks
+        from their next message on; the others are closed with 1012. Streams of routes that changed end, and
+        their clients come back. What has begun goes on in the code that it began in. Raises `RouteError` for
+        two of one path and method.
         """
-        table: Table[Callable[[Any], Any] | Route] = Table()
-        kept = list(routes)
-        for route in kept:
+        news = list(routes)
+        pairs = pair_routes(self._routes, news)
+        table: Table[Endpoint | Route] = Table()
+        for route in news:
             for method, endpoint in route.endpoints.items():
                 table.add(route.pattern, method, endpoint, route.source)
             if route.takes_upgrades:
-                table.add(route.pattern, WEBSOCKET, route, route.source)
+                table.add(route.pattern, WEBSOCKET, pairs.get(route, route), route.source)
+        for new, old in pairs.items():
+            old.become(new)
+        kept = [pairs.get(route, route) for route in news]
+        for route in self._routes:
+            route.is_gone = True
+        for route in kept:
+            route.is_gone = False
         self._apply_hooks(kept)
-        self.table, self._routes = table, kept
+        before, self.table, self._routes = self.table, table, kept
+        layers = self._middleware
+        if middleware is not None:
+            self._middleware = tuple(middleware)
+        self._dispatcher = Dispatcher(self, table, self._middleware, self._static)
+        self.generation += 1
         # It holds the types of the code before, and with them all of that code.
         decoder_for.cache_clear()
+        if self._runtime is None:
+            return Exchange()
+        return move_on(self._runtime, before, table, self._middleware != layers)
 
     def _apply_hooks(self, routes: Iterable[Route]) -> None:
         for route in routes:

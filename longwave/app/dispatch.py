@@ -13,13 +13,13 @@ from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import Middleware
 from longwave.app.iterators import END_ID, BodyStream, close_items, pump
 from longwave.app.response import PassedResponse, Response, to_response
-from longwave.app.route import WEBSOCKET, Route
+from longwave.app.route import WEBSOCKET, Endpoint, Route
 from longwave.app.tasks import is_being_cancelled
 from longwave.app.upgrade import accept_upgrade, check_stream
 from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply, failed_reply
 from longwave.core.paths import printable
 from longwave.errors import HTTPError
-from longwave.routing.table import METHODS
+from longwave.routing.table import METHODS, Table
 
 if TYPE_CHECKING:
     from longwave.app.app import App, StaticSource
@@ -36,12 +36,22 @@ PLAIN = frozenset({dict, str, list, type(None)})
 
 
 class Dispatcher:
-    """Runs one event through middleware, static files and routes of an app."""
+    """Runs one event through middleware, static files and routes of an app.
 
-    __slots__ = ("_app", "_middleware", "_static")
+    A reload makes another one: what has begun ends in the code that it began in.
+    """
 
-    def __init__(self, app: App, middleware: Sequence[Middleware], static: StaticSource | None) -> None:
+    __slots__ = ("_app", "_middleware", "_static", "_table")
+
+    def __init__(
+        self,
+        app: App,
+        table: Table[Endpoint | Route],
+        middleware: Sequence[Middleware],
+        static: StaticSource | None,
+    ) -> None:
         self._app = app
+        self._table = table
         self._middleware = tuple(middleware)
         self._static = static
 
@@ -65,6 +75,7 @@ class Dispatcher:
         loop = self._app.runtime.loop
         reply: asyncio.Future[Reply] = loop.create_future()
         event.reply = reply
+        event.generation = self._app.generation
         task = event.task = loop.create_task(self._complete(event, work, reply))
         reply.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
         return reply
@@ -148,7 +159,7 @@ class Dispatcher:
 
     def _dispatch(self, event: Event) -> Any:
         """Return what the route returns, awaitable or not; raises `HTTPError` where there is none."""
-        match = self._app.table.match(event.path, WEBSOCKET if event.is_upgrade else event.method)
+        match = self._table.match(event.path, WEBSOCKET if event.is_upgrade else event.method)
         if self._static is not None and (match is None or match.params) and not event.is_upgrade:
             found = self._static(event)
             if found is not None:

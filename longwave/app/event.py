@@ -39,6 +39,7 @@ class Event:
         "_response",
         "app",
         "context",
+        "generation",
         "method",
         "params",
         "path",
@@ -63,6 +64,8 @@ class Event:
         self.stream: EventStream | None = None
         self.reply: asyncio.Future[Reply] | None = None
         self.task: asyncio.Task[None] | None = None
+        self.generation: int
+        """That of the routes which a task of this request runs in; set with `task`."""
 
     @property
     def headers(self) -> Headers:

@@ -13,8 +13,9 @@ from longwave.app.tasks import Callbacks, Scope, refuse
 from longwave.app.values import encode_push
 from longwave.contract import Link, StreamReply
 from longwave.core.paths import printable
-from longwave.core.sse import encode_comment, encode_event, sse_wire
+from longwave.core.sse import STREAM_FIELDS, encode_comment, encode_event, sse_wire
 from longwave.hub.outgoing import Channel
+from longwave.routing.table import Table
 from longwave.types import EventWire, Piece, SendStatus
 
 if TYPE_CHECKING:
@@ -229,17 +230,17 @@ class EventStream:
         """
         self.started = True
         staged = self._event.take_staged()
-        fields = list(HEAD)
+        fields = list(STREAM_FIELDS)
         if staged is not None:
             named = {name for name, _ in staged.fields}
-            fields = [HEAD[0], *(field for field in HEAD[1:] if field[0] not in named)]
+            fields = [STREAM_FIELDS[0], *(field for field in STREAM_FIELDS[1:] if field[0] not in named)]
             fields = staged.merge(fields)
         return StreamReply(200, fields, self, "sse")
 
-    def end(self) -> None:
-        """End the stream at once, in order.
+    def end(self, last: bytes = b"") -> None:
+        """End the stream at once, in order, with `last` as its last bytes.
 
-        One whose link is not open yet ends when it opens.
+        One whose link is not open yet ends when it opens, without them.
         """
         if self._closed:
             return
@@ -248,9 +249,16 @@ class EventStream:
             return
         self._runtime.hub.settle(self)
         self._flush()
+        if last:
+            self._write(self.wire.raw(last))
         link = self._link
         self._finish()
         link.close()
+
+    def endpoint(self, table: Table[Any]) -> Any:
+        """Return what a table has for this request, or None."""
+        match = table.match(self._event.path, self._event.method)
+        return None if match is None else match.pick(self._event.method)
 
     def beat(self, limit: float) -> None:
         """Count a second of silence; at the limit send a comment. Called by the sweep.
@@ -273,6 +281,8 @@ class EventStream:
         self._link = link
         self.wire = self._wire_of(link)
         early, self._early, self._held = self._early, None, 0
+        # The code that makes this stream was replaced before anybody could end it.
+        is_old = event.task is not None and event.generation != event.app.generation
         event.release()
         if early:
             piece = self.wire.raw(b"".join(early))
@@ -286,6 +296,8 @@ class EventStream:
             return
         self._runtime.add_stream(self)
         self._wake()
+        if is_old:
+            self.end(COME_BACK)
 
     def received(self, data: str | bytes, is_text: bool) -> None:
         """Nothing comes on a stream."""
@@ -482,8 +494,5 @@ def create_event_stream(event: Event) -> EventStream:
 
 
 HEARTBEAT = encode_comment("")
-HEAD = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"private, no-cache, no-store, no-transform, must-revalidate, max-age=0"),
-    (b"x-accel-buffering", b"no"),
-)
+COME_BACK = encode_event(None, retry=100)
+"""The last words of a stream whose code was replaced."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer", "Peers"]
 
+SERVICE_RESTART = 1012
+"""Of the registry of close codes that RFC 6455 began."""
+
 
 class Peer(Hooked):
     """An open WebSocket. `str(peer)` is its id.
@@ -222,6 +225,10 @@ class Peer(Hooked):
 
     def opened(self, link: Link) -> None:
         """Join the namespace and run the `open` hook."""
+        if self._route.is_gone:
+            # It went between the handshake and now: no hook runs, and the end of this has none either.
+            link.close(SERVICE_RESTART, "")
+            return
         self._link = link
         self.wire = link.wire
         self.request.release()
@@ -283,6 +290,14 @@ class Peer(Hooked):
             self._expire()
         if self._route.hooks.close is not None:
             self._run("close", details)
+
+    # Called by the application.
+
+    def leave_route(self) -> bool:
+        """Close with 1012 if the route is served no more; returns whether it is so."""
+        if self._route.is_gone:
+            self._close(SERVICE_RESTART, "")
+        return self._route.is_gone
 
     # Called by the hub (hub.Subscriber).
 

@@ -47,6 +47,9 @@ def read_config_file(path: Path, env: ConfigEnv) -> Any:
     module.__file__ = str(path)
     # Dataclasses look their module up by name while they are made.
     sys.modules[module.__name__] = module
+    # Python takes bytecode for that of a source with the same size and second: what a config file imports
+    # may be edited faster.
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         exec(code, module.__dict__)
         config = module.__dict__.get("config")
@@ -59,6 +62,7 @@ def read_config_file(path: Path, env: ConfigEnv) -> Any:
     except Exception as error:
         raise ConfigError(f"{shown}{_line_in(path, error)}: {type(error).__name__}: {error}") from error
     finally:
+        sys.dont_write_bytecode = writes_none
         sys.modules.pop(module.__name__, None)
 
 

@@ -18,6 +18,7 @@ from longwave.types import Fields, Publication
 __all__ = [
     "BODY",
     "BODY_CHUNKED",
+    "STREAM_FIELDS",
     "BodyWire",
     "SseWire",
     "encode_comment",
@@ -30,6 +31,13 @@ __all__ = [
 LF = 0x0A
 CR = 0x0D
 BINARY_EVENT = b"event: longwave:binary\n"
+
+STREAM_FIELDS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"private, no-cache, no-store, no-transform, must-revalidate, max-age=0"),
+    (b"x-accel-buffering", b"no"),
+)
+"""Of the head of an event stream; the last keeps nginx from holding it back."""
 
 
 class _ByteWire:

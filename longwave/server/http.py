@@ -27,6 +27,9 @@ from longwave.server.state import ERRORS, Worker
 
 __all__ = ["HttpConnection"]
 
+FIRST = 0.1
+"""Seconds that a client which has just connected has for its first request when the server stops."""
+
 
 class HttpConnection(AnsweringConnection):
     """One connection from its first byte to its end, or to its upgrade."""
@@ -49,7 +52,7 @@ class HttpConnection(AnsweringConnection):
         self._set_deadline(worker.timeouts.header)
         if worker.stopping:
             # Accepted in the turn in which the listener was closed.
-            self.abort()
+            self.finish(0)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
@@ -145,12 +148,22 @@ class HttpConnection(AnsweringConnection):
         return link is not None and link.is_events and link.is_open
 
     def finish(self, code: int) -> None:
-        """End what is idle or an event stream at once; a request gets its answer first."""
+        """End what is idle or an event stream at once; a request gets its answer first.
+
+        Also the first one of a connection, if it is on its way.
+        """
         link = self._link
         if link is not None:
             if link.is_events:
                 link.dismiss(code)
         elif self._state == IDLE and not self._http.held:
+            if self._is_new:
+                self.worker.loop.call_later(FIRST, self._finish_new)
+            else:
+                self._end(linger=False)
+
+    def _finish_new(self) -> None:
+        if self._state == IDLE and not self._http.held:
             self._end(linger=False)
 
     # What the body and the stream of the current request ask.

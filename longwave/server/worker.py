@@ -163,10 +163,12 @@ class Server:
         loop = asyncio.get_running_loop()
         until = loop.time() + limit
         if self._listener is not None:
-            self._listener.close()
+            self._listener.pause()
         # What was accepted just now becomes a connection in the next turns of the loop.
         for _ in range(3):
             await asyncio.sleep(0)
+        if self._listener is not None:
+            self._listener.close()
         try:
             await drain(worker, code, until - limit * FOR_HOOKS, lambda: self._cut)
             if worker.connections and not self._cut:

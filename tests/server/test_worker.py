@@ -68,6 +68,49 @@ def test_stop_in_order(kind: str) -> None:
 
 
 @loops
+def test_a_client_that_has_just_connected_gets_its_answer(kind: str) -> None:
+    async def main() -> None:
+        app = FakeApp()
+        async with serve(app) as server:
+            asks, silent = await Client.connect(server), await Client.connect(server)
+            stopping = asyncio.create_task(server.stop(5))
+            await eventually(lambda: not server.is_serving)
+            asks.get("/")
+            status, fields, _ = await asks.response()
+            assert (status, fields["connection"]) == (200, "close")
+            assert await asks.rest() == b""
+            # One that asks for nothing does not keep the server.
+            assert await silent.rest() == b""
+            await stopping
+            assert len(app.requests) == 1
+
+    run_in(kind, main())
+
+
+@loops
+def test_all_that_were_accepted_together_get_their_answers(kind: str) -> None:
+    async def main() -> None:
+        async with serve(FakeApp()) as server:
+            listener = server._listener
+            assert listener is not None
+            sockets = []
+            for _ in range(10):
+                # Without a turn of the loop: the kernel accepts.
+                sockets.append(socket.create_connection(("127.0.0.1", server.port)))
+                sockets[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                # They are accepted together in one turn of the loop, and become connections in the next ones.
+                while not (listener._taking or server.stats()["connections"]):
+                    await asyncio.sleep(0)
+            await server.stop(5)
+            for sock in sockets:
+                with sock:
+                    assert sock.recv(64).startswith(b"HTTP/1.1 200 ")
+
+    run_in(kind, main())
+
+
+@loops
 def test_stop_cuts_what_does_not_end(kind: str) -> None:
     async def main() -> None:
         app = FakeApp()
@@ -269,6 +312,25 @@ def test_tls(kind: str, certificate: tuple[str, str]) -> None:
             assert await bad.rest() == b""
         with pytest.raises(ConfigError, match="cannot be used"):
             await Server(app, ServerOptions(port=0, ssl_certfile=key)).start()
+
+    run_in(kind, main())
+
+
+@loops
+def test_a_tls_handshake_that_does_not_come(kind: str, certificate: tuple[str, str]) -> None:
+    """Neither for the first that is accepted in a turn of the loop, nor for those behind it."""
+
+    async def main() -> None:
+        cert, key = certificate
+        options = {"ssl_certfile": cert, "ssl_keyfile": key}
+        async with serve(timeouts=Timeouts(header=0.3, close=0.5), **options) as server:
+            began = time.monotonic()
+            silent = [await Client.connect(server) for _ in range(5)]
+            silent[0].send(b"\x16\x03\x01")
+            for client in silent:
+                assert await client.rest() == b""
+            assert 0.25 < time.monotonic() - began < 3
+            await eventually(lambda: server.stats()["connections"] == 0)
 
     run_in(kind, main())
 
