@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from longwave.app.current import publish
+from longwave.app.app import publish
 from longwave.app.event import Event
-from longwave.app.event_stream import EventMessage, EventStream, create_event_stream
+from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import define_event_handler, define_middleware, define_plugin
 from longwave.app.hooks import CloseDetails, UpgradeResult, WebSocketHandler, define_websocket_handler
 from longwave.app.message import Message
 from longwave.app.peer import Peer
 from longwave.app.response import Response, redirect
+from longwave.app.values import EventMessage
 from longwave.assemble import App, create_app
 from longwave.config import ConfigEnv, define_config
 from longwave.errors import ConfigError, HTTPError, LimitError, LongwaveError, MessageError, RouteError

@@ -6,20 +6,21 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from longwave.app import app as base
-from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
 from longwave.app.exchange import Exchange
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import WebSocketHandler
+from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
-from longwave.asgi import AsgiApp
 from longwave.backplane.siblings import Claim
 from longwave.config import Settings, load_settings, settings_from_values
 from longwave.contract import FullReply, Reply, StreamReply
@@ -30,15 +31,19 @@ from longwave.routing.modules import Loader, ModuleFailure
 from longwave.routing.table import parse_route_key
 from longwave.web.static import StaticFiles, StaticReply
 
+if TYPE_CHECKING:
+    from longwave.asgi.app import AsgiApp
+
 __all__ = ["App", "Code", "Problem", "Project", "create_app"]
 
 error_log = logging.getLogger("longwave.error")
 
 SERVER = Path("src") / "server"
 
+Ordered = TypeVar("Ordered", Middleware, Plugin)
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+
+class Problem(Struct, frozen=True):
     """A route file that could not be loaded: what dev shows at its path."""
 
     source: str
@@ -46,8 +51,7 @@ class Problem:
     error: RouteError | ModuleFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """What the files of a project offer in one generation of its modules."""
 
     routes: list[Route]
@@ -75,8 +79,7 @@ class Project:
         """Load the plugins; raises `RouteError`."""
         found = []
         for name, path in self.plugin_files():
-            offered = _offered(self.loader.load(path), path, ("plugin", "handler"))
-            found.append(offered if isinstance(offered, Plugin) else Plugin(offered, name))
+            found.append(_offered(Plugin, self.loader.load(path), path, name, ("plugin", "handler")))
             self.plugins.append(path)
         return found
 
@@ -93,7 +96,8 @@ class Project:
         code = Code([], [], [], made)
         for name, path in scan_ordered(self._folder / "middleware", root=self.loader.root):
             module = load(path)
-            layer = self._made(path, module) or _middleware(module, path, name)
+            names = ("middleware", "handler")
+            layer = self._made(path, module) or _offered(Middleware, module, path, name, names)
             made[path] = (module, layer)
             code.middleware.append(layer)
         for file in scan(self._folder / "routes", mode="dev" if self._dev else "prod", root=self.loader.root):
@@ -129,7 +133,6 @@ class App(base.App):
         code = Code([], [], [], {}) if self.project is None else self.project.code
         super().__init__((), **options)
         self.offer(code)
-        self._asgi = AsgiApp(self, self.limits, self.timeouts)
         self._claim = Claim(self.settings.root) if self.project is not None and not self.dev else None
 
     def offer(self, code: Code) -> Exchange:
@@ -144,13 +147,22 @@ class App(base.App):
             self.project.code = code
         return exchange
 
+    @cached_property
+    def asgi(self) -> AsgiApp:
+        """The app behind ASGI."""
+        from longwave.asgi.app import AsgiApp  # `longwave start` serves without it
+
+        served = AsgiApp(self, self.limits, self.timeouts)
+        self.server_stats = served.stats
+        return served
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope (ASGI 3.0)."""
-        await self._asgi(scope, receive, send)
+        await self.asgi(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start and stop the app with the application that it is mounted in."""
-        return self._asgi.lifespan()
+        return self.asgi.lifespan()
 
     async def startup(self) -> None:
         """Start as `app.App` does.
@@ -219,6 +231,7 @@ def create_app(
         compress=settings.compression.websocket,
         compression=settings.compression,
         origins=settings.security.origins,
+        require_origin=settings.security.require_origin,
         trusted_proxies=settings.security.forwarded_allow_ips,
         dev=dev,
         backplane=backplane,
@@ -248,17 +261,16 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     return route
 
 
-def _middleware(module: ModuleType, path: Path, name: str) -> Middleware:
-    offered = _offered(module, path, ("middleware", "handler"))
-    return offered if isinstance(offered, Middleware) else Middleware(offered, name)
-
-
-def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
-    for candidate in names:
-        value = getattr(module, candidate, None)
-        if value is not None:
-            return value
-    raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
+def _offered(
+    kind: type[Ordered], module: ModuleType, path: Path, name: str, names: tuple[str, ...]
+) -> Ordered:
+    """Return what the file of a middleware or plugin offers by one of these names."""
+    offered = next((value for it in names if (value := getattr(module, it, None)) is not None), None)
+    if offered is None:
+        raise RouteError(
+            f"{path}: expected a function called {' or '.join(f'`{it}`' for it in names)}, found none"
+        )
+    return offered if isinstance(offered, kind) else kind(offered, name)
 
 
 def _static(settings: Settings) -> Callable[[Event], Reply | None]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
 
-from longwave.app.current import current, running
-from longwave.app.dispatch import Dispatcher, encode_reply, refuse_stream, wants_stream
+from msgspec import Struct
+
+from longwave.app.dispatch import Dispatcher
+from longwave.app.error_reply import encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
 from longwave.app.exchange import Exchange, move_on, pair_routes
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks
 from longwave.app.route import WEBSOCKET, Endpoint, Route
 from longwave.app.runtime import Clock, Runtime
+from longwave.app.tasks import is_being_cancelled
 from longwave.app.values import decoder_for, encode_value
 from longwave.contract import FullReply, Reply, Request
 from longwave.core.forwarded import TrustedProxies
@@ -30,16 +31,20 @@ from longwave.limits import Limits, Timeouts
 from longwave.routing.table import Table
 from longwave.types import Compression
 
-__all__ = ["App", "RouteInfo", "StaticSource"]
+__all__ = ["App", "RouteInfo", "StaticSource", "current", "publish", "running"]
 
 error_log = logging.getLogger("longwave.error")
+
+current: ContextVar[App] = ContextVar("longwave_app")
+"""The app of the request, hook or task that runs."""
+running: dict[App, None] = {}
+"""The apps of this process that were started and not stopped."""
 
 StaticSource = Callable[[Event], "Awaitable[Any] | Any"]
 """Looks a path up among static files: returns a response, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteInfo:
+class RouteInfo(Struct, frozen=True):
     """One line of `longwave routes`."""
 
     method: str | None
@@ -64,6 +69,7 @@ class App:
         compress: bool = False,
         compression: Compression | None = None,
         origins: Sequence[str] = (),
+        require_origin: bool = False,
         trusted_proxies: Sequence[str] = (),
         dev: bool = False,
         backplane: Backplane | None = None,
@@ -76,6 +82,7 @@ class App:
         self.compress = compress
         self.compression = compression or Compression()
         self.origins = tuple(origins)
+        self.require_origin = require_origin
         self._proxies = TrustedProxies(trusted_proxies)
         self.dev = dev
         self.node = str(uuid4())
@@ -151,12 +158,22 @@ class App:
     def stats(self) -> dict[str, int]:
         """Return counters of this worker: peers, streams, publications, deliveries.
 
-        On our own server also its connections and how often each limit was passed, as `server.*`.
+        `limits.*` and `timeouts.*` are how often each was passed. On our own server its connections, requests
+        and messages are there as `server.*`.
         """
         counters = self.runtime.stats()
         if self.server_stats is not None:
-            counters.update((f"server.{name}", count) for name, count in self.server_stats().items())
+            for name, count in self.server_stats().items():
+                if name.startswith(("limits.", "timeouts.")):
+                    counters[name] += count
+                else:
+                    counters[f"server.{name}"] = count
         return counters
+
+    def passed(self, name: str) -> None:
+        """Count that a limit or time-out was passed."""
+        if self._runtime is not None:
+            self._runtime.passed[name] += 1
 
     @property
     def runtime(self) -> Runtime:
@@ -247,9 +264,11 @@ class App:
 
     async def _handle_later(self, event: Event, started: asyncio.Event) -> Reply:
         """Let a client that asks for a WebSocket wait for the end of the start-up."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self.timeouts.upgrade):
                 await started.wait()
+        except TimeoutError:
+            self.passed("timeouts.upgrade")
         if not self._is_ready:
             return self._refuse(event)
         reply = self._dispatcher.handle(event)
@@ -267,7 +286,8 @@ class App:
         if said is None:
             return
         request.client = said.client or request.client
-        request.scheme = said.scheme or request.scheme
+        if said.scheme is not None:
+            request.scheme, request.knows_scheme = said.scheme, True
         if said.host is not None:
             request.replace_header(b"host", said.host)
 
@@ -343,8 +363,7 @@ class App:
                 async with asyncio.timeout(self.timeouts.shutdown):
                     await result
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_being_cancelled():
                 raise
             error_log.error("shutdown of %r failed", closer, exc_info=error)
         except Exception as error:
@@ -354,11 +373,46 @@ class App:
         result = plugin.function(self)
         if inspect.isasyncgen(result):
             await anext(result, None)
-            self.on_shutdown(lambda: _finish(result))
+            self.on_shutdown(_Rest(plugin, result))
         elif inspect.isawaitable(result):
             await result
 
 
-async def _finish(generator: AsyncIterator[Any]) -> None:
-    if await anext(generator, os) is not os:
-        raise RuntimeError("a plugin that yields does so once")
+def publish(
+    topic: str,
+    data: Any,
+    *,
+    namespace: str | None = None,
+    of: WebSocketHandler | None = None,
+    compress: bool | None = None,
+) -> None:
+    """Publish to every subscriber of a topic, by the app that this code runs in.
+
+    As `App.publish`. Outside of any app's code the only one that runs is meant; raises `LookupError` when
+    there is none, or more than one.
+    """
+    app = current.get(None)
+    if app is None or app not in running:
+        if len(running) != 1:
+            raise LookupError(
+                "publish() knows no app: none is running"
+                if not running
+                else f"publish() cannot choose among {len(running)} running apps: use app.publish()"
+            )
+        (app,) = running
+    app.publish(topic, data, namespace=namespace, of=of, compress=compress)
+
+
+class _Rest:
+    """What is left of a plugin that yields."""
+
+    def __init__(self, plugin: Plugin, generator: AsyncIterator[Any]) -> None:
+        self._plugin = plugin
+        self._generator = generator
+
+    async def __call__(self) -> None:
+        if await anext(self._generator, self) is not self:
+            raise RuntimeError("a plugin that yields does so once")
+
+    def __repr__(self) -> str:
+        return f"the plugin {self._plugin.name}"

@@ -9,20 +9,19 @@ from collections.abc import Awaitable, Callable, Coroutine
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from longwave.app.callbacks import Callbacks
-from longwave.app.event_message import EventMessage, encode_push
-from longwave.app.scope import Scope, refuse
+from longwave.app.tasks import Callbacks, Scope, refuse
+from longwave.app.values import encode_push
 from longwave.contract import Link, StreamReply
+from longwave.core.paths import printable
 from longwave.core.sse import encode_comment, encode_event, sse_wire
 from longwave.hub.outgoing import Channel
-from longwave.routing.table import Table
 from longwave.types import EventWire, Piece, SendStatus
 
 if TYPE_CHECKING:
     from longwave.app.event import Event
     from longwave.app.hooks import WebSocketHandler
 
-__all__ = ["EventMessage", "EventStream", "create_event_stream"]
+__all__ = ["EventStream", "create_event_stream"]
 
 error_log = logging.getLogger("longwave.error")
 
@@ -255,10 +254,9 @@ class EventStream:
         self._finish()
         link.close()
 
-    def endpoint(self, table: Table[Any]) -> Any:
-        """Return what a table has for this request, or None."""
-        match = table.match(self._event.path, self._event.method)
-        return None if match is None else match.pick(self._event.method)
+    def found(self, find: Callable[[str, str], Any]) -> Any:
+        """Return what is found for the path and the method of the request."""
+        return find(self._event.path, self._event.method)
 
     def beat(self, limit: float) -> None:
         """Count a second of silence; at the limit send a comment. Called by the sweep.
@@ -267,6 +265,7 @@ class EventStream:
         """
         self._quiet += 1
         if self._quiet >= limit and self._link is not None and not self._link.buffered:
+            self._runtime.passed["timeouts.heartbeat"] += 1
             self._write(self.wire.raw(HEARTBEAT))
 
     # Called by the server (contract.Session).
@@ -280,8 +279,7 @@ class EventStream:
         self._link = link
         self.wire = self._wire_of(link)
         early, self._early, self._held = self._early, None, 0
-        # The code that makes this stream was replaced before anybody could end it.
-        is_old = event.task is not None and event.generation != event.app.generation
+        was_replaced = event.task is not None and event.generation != event.app.generation
         event.release()
         if early:
             piece = self.wire.raw(b"".join(early))
@@ -295,7 +293,7 @@ class EventStream:
             return
         self._runtime.add_stream(self)
         self._wake()
-        if is_old:
+        if was_replaced:
             self.end(COME_BACK)
 
     def received(self, data: str | bytes, is_text: bool) -> None:
@@ -402,6 +400,7 @@ class EventStream:
         if self._held < self._runtime.limits.outgoing:
             self._keep(piece)
         else:
+            self._runtime.passed["limits.outgoing"] += 1
             self.end()
 
     def _flush(self) -> None:
@@ -441,7 +440,7 @@ class EventStream:
 
     def _task_failed(self, error: Exception) -> None:
         self._runtime.count_error()
-        error_log.error("task of the stream %s failed", self._event.path, exc_info=error)
+        error_log.error("task of the stream %s failed", printable(self._event.path), exc_info=error)
 
     async def _changed(self) -> None:
         if self._changes is None:
@@ -473,7 +472,8 @@ class EventStream:
 
     def _add_callback(self, callback: Callable[[], Any]) -> None:
         if self._callbacks is None:
-            self._callbacks = Callbacks(self._runtime, f"on_closed of the stream {self._event.path}")
+            what = f"on_closed of the stream {printable(self._event.path)}"
+            self._callbacks = Callbacks(self._runtime, what)
         self._callbacks.add(callback)
         if self._closed:
             self._callbacks.call()
@@ -492,7 +492,6 @@ def create_event_stream(event: Event) -> EventStream:
 
 HEARTBEAT = encode_comment("")
 COME_BACK = encode_event(None, retry=100)
-"""The last words of a stream whose code was replaced."""
 HEAD = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"private, no-cache, no-store, no-transform, must-revalidate, max-age=0"),

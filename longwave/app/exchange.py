@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from longwave.app.event_stream import COME_BACK
 from longwave.app.route import Route
@@ -14,8 +16,7 @@ from longwave.routing.table import Table
 __all__ = ["Exchange", "move_on", "pair_routes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """What an exchange of routes did.
 
     `kept` sockets go on, `closed` ones lost their route, `ended` streams ran code that was replaced.
@@ -52,8 +53,13 @@ def move_on(runtime: Runtime, before: Table[Any], after: Table[Any], other_middl
             else:
                 kept += 1
     for stream in list(runtime.streams):
-        code = stream.endpoint(before)
-        if code is not stream.endpoint(after) or (code is None and other_middleware):
+        code = stream.found(partial(_find, before))
+        if code is not stream.found(partial(_find, after)) or (code is None and other_middleware):
             stream.end(COME_BACK)
             ended += 1
     return Exchange(kept, closed, ended)
+
+
+def _find(table: Table[Any], path: str, method: str) -> Any:
+    match = table.match(path, method)
+    return None if match is None else match.pick(method)

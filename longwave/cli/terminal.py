@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 from longwave import __version__
 from longwave.config.schema import shown
@@ -21,8 +22,7 @@ SHOWN_ROUTES = 24
 """Routes of the banner; `longwave routes` shows all."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteLine:
+class RouteLine(Struct, frozen=True):
     """One route as it is shown."""
 
     method: str

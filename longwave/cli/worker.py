@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from longwave.cli.logs import configure_logs
 from longwave.cli.serve import load_app, options_of, route_lines
 from longwave.config import Settings, load_settings
@@ -69,7 +71,7 @@ class DevWorker:
         """Load the application and serve it; raises what cannot be loaded or started."""
         app = load_app(settings)
         problems = [describe_failure(problem.error, settings.root) for problem in app.problems]
-        routes = [asdict(line) for line in route_lines(app)]
+        routes = [structs.asdict(line) for line in route_lines(app)]
         feed = Feed(problems)
         feed.subscribe(lambda news: self._control.send("news", news=encode_news(news)))
         self._control.send("loaded")

@@ -68,15 +68,16 @@ def read_config_file(path: Path, env: ConfigEnv) -> Any:
 
 def read_project_file(path: Path) -> Any:
     """Return `[tool.longwave]` of a `pyproject.toml`, unchecked; None without one."""
-    import tomllib
-
     try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"{display_path(path)}: cannot be read: {error.strerror or error}") from error
+    import tomllib  # a few milliseconds, for projects that have the file
+
+    try:
+        document = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{display_path(path)}: expected TOML, found an error: {error}") from error
     tool = document.get("tool")

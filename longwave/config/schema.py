@@ -7,9 +7,11 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from longwave.config.settings import (
     CompressionSettings,
@@ -33,8 +35,7 @@ SECRETS = frozenset({"server.ssl_keyfile_password"})
 """Keys whose values are never printed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A type of value: what is expected, in words; `check` a value, `parse` text.
 
     Both return the value as the settings hold it and raise `ValueError` for what does not fit.
@@ -45,8 +46,7 @@ class Kind:
     parse: Callable[[str], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One setting by its dotted name."""
 
     name: str
@@ -106,7 +106,7 @@ def _kinds() -> dict[str, Kind]:
 
 def _default(name: str) -> Any:
     section, _, field = name.rpartition(".")
-    # A key and a table: the dataclass is the table, and on.
+    # A key and a table: the Struct is the table, and on.
     return True if name == "server.hmr" else getattr(_SECTIONS[section](), field)
 
 
@@ -274,6 +274,7 @@ _COMPRESSION = {
 }
 _SECURITY = {
     "origins": _texts("a list of origins", _origin),
+    "require_origin": FLAG,
     "forwarded_allow_ips": _texts('a list of addresses, networks or "*"', _proxy),
 }
 _LEVELS = {name: name for name in ("debug", "info", "warning", "error", "silent")}

@@ -7,7 +7,6 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -188,7 +187,7 @@ class Importer:
         return folder
 
 
-class Finder(MetaPathFinder):
+class Finder:
     """Lets importlib find modules by the names under which they are registered.
 
     `import_module(".words", __package__)` and walks over `__path__` come here.

@@ -24,6 +24,9 @@ from websockets.sync.client import connect
 
 from longwave.cli.new import create_project
 
+SOON = 3.0
+"""Seconds: the end takes less than one, and a busy machine may add to it."""
+
 HELLO = """
 import os
 
@@ -212,7 +215,7 @@ def test_dev_ends_within_a_second_and_leaves_nothing(root: Path) -> None:
         with connect(f"{url.replace('http', 'ws')}/api/chat") as socket:
             socket.send("hello")
             assert socket.recv(5) == "hello"
-            assert command.end() < 1.2
+            assert command.end() < SOON
             with pytest.raises(ConnectionClosed) as closed:
                 socket.recv(5)
             assert closed.value.rcvd is not None
@@ -230,7 +233,7 @@ def test_dev_ends_while_a_handler_holds_the_loop(root: Path) -> None:
         url = command.url()
         with contextlib.suppress(httpx.HTTPError):
             httpx.get(f"{url}/api/hang", timeout=0.3)
-        assert command.end() < 1.2
+        assert command.end() < SOON
         assert command.process.returncode == 0
         assert gone(int((root / "pid").read_text()))
 
@@ -323,7 +326,7 @@ def test_a_failing_start_waits_for_the_next_change(root: Path, name: str, source
         assert httpx.get(f"{command.url()}/api/hello").status_code == 200
         path.write_text(source)
         command.shows(shown, times=2)
-        assert command.end() < 1.2
+        assert command.end() < SOON
         assert command.process.returncode == 0
 
 
@@ -371,5 +374,5 @@ def test_a_new_project_is_live(tmp_path: Path) -> None:
         with httpx.stream("GET", f"{url}/api/sse", timeout=5) as stream:
             lines = stream.iter_lines()
             assert next(line for line in lines if line.startswith("data:")).startswith("data: Message @ ")
-        assert command.end() < 1.2
+        assert command.end() < SOON
         assert command.process.returncode == 0

@@ -17,8 +17,11 @@ import pytest
 
 from longwave.dev.failures import Failure
 from longwave.dev.feed import Swapped
-from longwave.dev.supervisor import Start, Supervisor
+from longwave.dev.supervisor import STOP_LIMIT, Start, Supervisor
 from longwave.errors import ConfigError
+
+SOON = 3.0
+"""Seconds: the end takes less than one, and a busy machine may add to it."""
 
 WORKER = """
 import json, os, select, socket, sys, time
@@ -143,7 +146,7 @@ def test_serves_until_a_signal(tmp_path: Path) -> None:
             began = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
             assert await run.task == 0
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < SOON
             assert not alive(pid)
             assert '"code": 1001' in run.stopped
 
@@ -167,11 +170,12 @@ def test_a_change_starts_another_worker(tmp_path: Path) -> None:
 def test_a_worker_that_does_not_stop_is_killed_within_a_second(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, DEAF) as run:
+            assert STOP_LIMIT < 1
             _, pid, _ = await run.screen.next()
             began = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
             assert await run.task == 0
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < SOON
             assert not alive(pid)
 
     asyncio.run(scenario())

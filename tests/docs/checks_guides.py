@@ -270,6 +270,16 @@ async def on_reload(sample: Sample) -> None:
         assert await ws.receive_json() == {"tea": 1, "TEA": 1}
 
 
+@check("docs/topics/keepalive.md", "ping")
+async def ping(sample: Sample) -> None:
+    """What the page does with it is tested in tests/e2e/test_keepalive_page.py."""
+    async with sample.client() as client, client.websocket("/ws/live") as ws:
+        await ws.send("ping")
+        assert await ws.receive() == "pong"
+        await ws.send("Hello")
+        assert await ws.receive() == "You said: Hello"
+
+
 @check("docs/topics/backpressure.md", "numbers")
 async def numbers(sample: Sample) -> None:
     async with sample.client() as client, client.websocket("/ws/numbers") as ws:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from msgspec.structs import fields
 
 import longwave
 import longwave.errors
@@ -35,7 +35,7 @@ MEMBERS: list[tuple[str, Any, set[str]]] = [
     (
         "event-stream.md",
         longwave.EventStream,
-        SESSION | {"reply", "started", "end", "endpoint", "is_of", "beat"},
+        SESSION | {"reply", "started", "end", "found", "is_of", "beat"},
     ),
     ("event-stream.md", longwave.EventMessage, set()),
     (

@@ -14,7 +14,19 @@ import pytest
 from fuzz.corpus import FOLDER, dictionary, load, names, random_inputs, seeds
 from fuzz.source import Source, pieces
 from longwave.config import dotenv
-from longwave.core import cookies, forms, forwarded, handshake, http1, origin, paths, query, sse, ws
+from longwave.core import (
+    cookies,
+    forms,
+    forwarded,
+    handshake,
+    http1,
+    inflate,
+    origin,
+    paths,
+    query,
+    sse,
+    ws,
+)
 from longwave.routing import table
 from longwave.server.http import HttpConnection
 
@@ -84,6 +96,7 @@ DEFECTS = {
     "ws": defect(
         ws.Unfinished, "begin", lambda begin: lambda self, *rest: begin(self, *rest[:2], rest[2][::-1])
     ),
+    "ws_deflate": defect(inflate, "TAIL", lambda _: b""),
     "ws_peers": defect(ws, "is_close_code", lambda _: lambda code: True),
 }
 
