@@ -79,7 +79,7 @@ class Project:
         """Load the plugins; raises `RouteError`."""
         found = []
         for name, path in self.plugin_files():
-            found.append(_offered(Plugin, self.loader.load(path), path, name, "plugin", "handler"))
+            found.append(_offered(Plugin, self.loader.load(path), path, name, ("plugin", "handler")))
             self.plugins.append(path)
         return found
 
@@ -96,9 +96,8 @@ class Project:
         code = Code([], [], [], made)
         for name, path in scan_ordered(self._folder / "middleware", root=self.loader.root):
             module = load(path)
-            layer = self._made(path, module) or _offered(
-                Middleware, module, path, name, "middleware", "handler"
-            )
+            names = ("middleware", "handler")
+            layer = self._made(path, module) or _offered(Middleware, module, path, name, names)
             made[path] = (module, layer)
             code.middleware.append(layer)
         for file in scan(self._folder / "routes", mode="dev" if self._dev else "prod", root=self.loader.root):
@@ -262,8 +261,10 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     return route
 
 
-def _offered(kind: type[Ordered], module: ModuleType, path: Path, name: str, *names: str) -> Ordered:
-    """Return what a file offers by one of these names, as a middleware or plugin called `name`."""
+def _offered(
+    kind: type[Ordered], module: ModuleType, path: Path, name: str, names: tuple[str, ...]
+) -> Ordered:
+    """Return what the file of a middleware or plugin offers by one of these names."""
     offered = next((value for it in names if (value := getattr(module, it, None)) is not None), None)
     if offered is None:
         raise RouteError(

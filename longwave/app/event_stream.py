@@ -15,7 +15,6 @@ from longwave.contract import Link, StreamReply
 from longwave.core.paths import printable
 from longwave.core.sse import STREAM_FIELDS, encode_comment, encode_event, sse_wire
 from longwave.hub.outgoing import Channel
-from longwave.routing.table import Table
 from longwave.types import EventWire, Piece, SendStatus
 
 if TYPE_CHECKING:
@@ -255,10 +254,9 @@ class EventStream:
         self._finish()
         link.close()
 
-    def endpoint(self, table: Table[Any]) -> Any:
-        """Return what a table has for this request, or None."""
-        match = table.match(self._event.path, self._event.method)
-        return None if match is None else match.pick(self._event.method)
+    def found(self, find: Callable[[str, str], Any]) -> Any:
+        """Return what is found for the path and the method of the request."""
+        return find(self._event.path, self._event.method)
 
     def beat(self, limit: float) -> None:
         """Count a second of silence; at the limit send a comment. Called by the sweep.
@@ -281,8 +279,7 @@ class EventStream:
         self._link = link
         self.wire = self._wire_of(link)
         early, self._early, self._held = self._early, None, 0
-        # The code that makes this stream was replaced before anybody could end it.
-        is_old = event.task is not None and event.generation != event.app.generation
+        was_replaced = event.task is not None and event.generation != event.app.generation
         event.release()
         if early:
             piece = self.wire.raw(b"".join(early))
@@ -296,7 +293,7 @@ class EventStream:
             return
         self._runtime.add_stream(self)
         self._wake()
-        if is_old:
+        if was_replaced:
             self.end(COME_BACK)
 
     def received(self, data: str | bytes, is_text: bool) -> None:

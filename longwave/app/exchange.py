@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -52,8 +53,13 @@ def move_on(runtime: Runtime, before: Table[Any], after: Table[Any], other_middl
             else:
                 kept += 1
     for stream in list(runtime.streams):
-        code = stream.endpoint(before)
-        if code is not stream.endpoint(after) or (code is None and other_middleware):
+        code = stream.found(partial(_find, before))
+        if code is not stream.found(partial(_find, after)) or (code is None and other_middleware):
             stream.end(COME_BACK)
             ended += 1
     return Exchange(kept, closed, ended)
+
+
+def _find(table: Table[Any], path: str, method: str) -> Any:
+    match = table.match(path, method)
+    return None if match is None else match.pick(method)

@@ -257,16 +257,6 @@ async def deploy(sample: Sample) -> None:
         assert (await client.get("/")).text == "served"
 
 
-@check("docs/topics/keepalive.md", "ping")
-async def ping(sample: Sample) -> None:
-    """What the page does with it is tested in tests/e2e/test_keepalive_page.py."""
-    async with sample.client() as client, client.websocket("/ws/live") as ws:
-        await ws.send("ping")
-        assert await ws.receive() == "pong"
-        await ws.send("Hello")
-        assert await ws.receive() == "You said: Hello"
-
-
 @check("docs/topics/dev-server.md", "on-reload")
 async def on_reload(sample: Sample) -> None:
     name = "src/server/routes/ws/votes.py"
@@ -278,6 +268,16 @@ async def on_reload(sample: Sample) -> None:
         assert news.kept == 1
         await ws.send("tea")
         assert await ws.receive_json() == {"tea": 1, "TEA": 1}
+
+
+@check("docs/topics/keepalive.md", "ping")
+async def ping(sample: Sample) -> None:
+    """What the page does with it is tested in tests/e2e/test_keepalive_page.py."""
+    async with sample.client() as client, client.websocket("/ws/live") as ws:
+        await ws.send("ping")
+        assert await ws.receive() == "pong"
+        await ws.send("Hello")
+        assert await ws.receive() == "You said: Hello"
 
 
 @check("docs/topics/backpressure.md", "numbers")

@@ -35,7 +35,7 @@ MEMBERS: list[tuple[str, Any, set[str]]] = [
     (
         "event-stream.md",
         longwave.EventStream,
-        SESSION | {"reply", "started", "end", "endpoint", "is_of", "beat"},
+        SESSION | {"reply", "started", "end", "found", "is_of", "beat"},
     ),
     ("event-stream.md", longwave.EventMessage, set()),
     (

@@ -322,8 +322,8 @@ def test_a_tls_handshake_that_does_not_come(kind: str, certificate: tuple[str, s
 
     async def main() -> None:
         cert, key = certificate
-        options = {"ssl_certfile": cert, "ssl_keyfile": key}
-        async with serve(timeouts=Timeouts(header=0.3, close=0.5), **options) as server:
+        timeouts = Timeouts(header=0.3, close=0.5)
+        async with serve(timeouts=timeouts, ssl_certfile=cert, ssl_keyfile=key) as server:
             began = time.monotonic()
             silent = [await Client.connect(server) for _ in range(5)]
             silent[0].send(b"\x16\x03\x01")
