@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Final
 
 from longwave.asgi.body import AsgiBody
@@ -41,9 +41,9 @@ class StreamLink(AsgiLink):
         """Whether it is an event stream; bytes that stop early must not look complete."""
         return self.wire is not BODY
 
-    def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
-        data = b"".join(pieces)
-        yield {"type": "http.response.body", "body": data, "more_body": True}, len(data)
+    def _messages(self, pieces: list[Piece]) -> list[tuple[Message, int]]:
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return [({"type": "http.response.body", "body": data, "more_body": True}, len(data))]
 
     async def _send_end(self, code: int, reason: str) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,7 +1,8 @@
 """A link under ASGI: what is written waits in an outbox until `send` took it.
 
-Nothing runs while nothing is written: a burst has a task that awaits `send` and ends with it. A reader that
-is itself a coroutine corks the link while the session works, and awaits `flush` instead.
+Nothing runs while nothing is written. What was written in one turn, to however many links, has a task that
+awaits `send` and ends with it (`AsgiState.stir`). A reader that is itself a coroutine corks the link while
+the session works, and awaits `flush` instead.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from longwave.asgi.state import AsgiState, Deadline
@@ -34,7 +35,10 @@ error_log = logging.getLogger("longwave.error")
 
 
 class AsgiLink:
-    """What WebSockets and bodies have in common; `ended` is done when the link is."""
+    """What WebSockets and bodies have in common.
+
+    `ended` is done when the link is; `task` is the one that waits for `send`, while there is one.
+    """
 
     __slots__ = (
         "_bound",
@@ -47,11 +51,11 @@ class AsgiLink:
         "_send",
         "_session",
         "_state",
-        "_task",
         "_told",
         "_waiting",
         "ended",
         "ending",
+        "task",
         "wire",
     )
 
@@ -73,7 +77,7 @@ class AsgiLink:
         self._flushing = False
         self._said = False
         self._told = False
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.ending: tuple[int, str] | None = None
         self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -199,9 +203,9 @@ class AsgiLink:
         self.abort()
 
     def stop(self) -> None:
-        """End the task that sends; for the one who waited for `ended`."""
-        if self._task is not None:
-            self._task.cancel()
+        """End the task that waits for `send`; for the one who waited for `ended`."""
+        if self.task is not None:
+            self.task.cancel()
 
     def cork(self) -> None:
         """Start no task for what is written until `flush`, which the caller awaits."""
@@ -228,8 +232,9 @@ class AsgiLink:
             self._flushing = False
 
     async def _send_batch(self) -> None:
-        batch = list(self._messages(self._outbox.take(_BATCH)))
-        self._flying = sum(size for _, size in batch)
+        batch = self._messages(self._outbox.take(_BATCH))
+        for _, size in batch:
+            self._flying += size
         timer = Deadline(self._state.timeouts.response, self._stalled) if self.stall else None
         try:
             for message, size in batch:
@@ -266,10 +271,10 @@ class AsgiLink:
 
     def _stir(self) -> None:
         if not (self._corked or self._flushing or self.ended.done()):
-            self._corked = True  # until the task below begins
-            self._task = asyncio.get_running_loop().create_task(self.flush())
+            self._corked = True  # until it is flushed
+            self._state.stir(self)
 
-    def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
+    def _messages(self, pieces: list[Piece]) -> list[tuple[Message, int]]:
         """Return the messages of some pieces, each with its bytes."""
         raise NotImplementedError
 

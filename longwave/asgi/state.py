@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from longwave.limits import COUNTERS, Limits, Timeouts
 
@@ -25,10 +27,36 @@ class AsgiState:
         self.timeouts = timeouts
         self.links: set[AsgiLink] = set()
         self._passed = dict.fromkeys(COUNTERS, 0)
+        self._stirred: deque[AsgiLink] = deque()
 
     def passed(self, name: str) -> None:
         """Count that a limit or time-out was passed."""
         self._passed[name] += 1
+
+    def stir(self, link: AsgiLink) -> None:
+        """Flush a link soon; links of one turn share a task, which costs more than to send."""
+        if not self._stirred:
+            asyncio.get_running_loop().create_task(self._flush_all())
+        self._stirred.append(link)
+
+    async def _flush_all(self) -> None:
+        stirred = self._stirred
+        while stirred:
+            link = stirred.popleft()
+            flush = link.flush()
+            try:
+                waits_for = flush.send(None)
+            except StopIteration:
+                continue
+            # This task is that link's from now on: a coroutine may know in which one it began.
+            if stirred:
+                asyncio.get_running_loop().create_task(self._flush_all())
+            link.task = asyncio.current_task()
+            try:
+                await _Rest(flush, waits_for)
+            finally:
+                link.task = None
+            return
 
     def stats(self) -> dict[str, int]:
         """Return how often each limit and time-out was passed, as far as it is kept here."""
@@ -66,3 +94,27 @@ class Deadline:
         else:
             self._timer = None
             self._callback()
+
+
+class _Rest:
+    """What is left of a coroutine that was begun by hand, and waits for something."""
+
+    __slots__ = ("_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for, coroutine = self._waits_for, self._coroutine
+        while True:
+            try:
+                value = yield waits_for
+            except BaseException as error:
+                resume = partial(coroutine.throw, error)
+            else:
+                resume = partial(coroutine.send, value)
+            try:
+                waits_for = resume()
+            except StopIteration:
+                return

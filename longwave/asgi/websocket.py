@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from longwave.asgi.http import complete, refusal
@@ -95,10 +94,8 @@ class WebSocketLink(AsgiLink):
         lost = code == 1006 or (code == 1005 and "reason" not in message)
         self.finish(1006 if lost else code, message.get("reason") or "")
 
-    def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
-        for piece in pieces:
-            for one in piece.split():
-                yield one[0], one.size
+    def _messages(self, pieces: list[Piece]) -> list[tuple[Message, int]]:
+        return [(one[0], one.size) for piece in pieces for one in piece.split()]
 
     async def _send_end(self, code: int, reason: str) -> None:
         # `finish` follows with `websocket.disconnect`, when the client answered, or by the timer of `close`.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from longwave.asgi.state import AsgiState, Deadline
 from longwave.limits import COUNTERS, Limits, Timeouts
+from tests.asgi.driver import asynchronous
 
 
 class Timer:
@@ -98,3 +99,100 @@ def test_all_limits_have_a_counter() -> None:
     assert stats == {name: int(name == "limits.body") for name in COUNTERS}
     stats["limits.body"] = 7
     assert state.stats()["limits.body"] == 1
+
+
+class Link:
+    """Stands for a link: what its `send` does is the test's affair."""
+
+    def __init__(self, send: Callable[[], Awaitable[object]]) -> None:
+        self.send = send
+        self.task: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None] | None] = []
+        self.outcome: str | BaseException | None = None
+
+    async def flush(self) -> None:
+        self.tasks.append(asyncio.current_task())
+        try:
+            await self.send()
+            self.outcome = "done"
+        except BaseException as error:
+            self.outcome = error
+        self.tasks.append(asyncio.current_task())
+
+
+def stirred(*sends: Callable[[], Awaitable[object]]) -> list[Link]:
+    state = AsgiState(Limits(), Timeouts())
+    links = [Link(send) for send in sends]
+    for link in links:
+        state.stir(link)  # type: ignore[arg-type]
+    return links
+
+
+async def at_once() -> None:
+    pass
+
+
+@asynchronous
+async def test_links_of_one_turn_share_a_task() -> None:
+    links = stirred(at_once, at_once, at_once)
+    await asyncio.sleep(0)
+    assert [link.outcome for link in links] == ["done"] * 3
+    assert len({task for link in links for task in link.tasks}) == 1
+
+
+@asynchronous
+async def test_one_that_waits_keeps_its_task_and_holds_nobody_up() -> None:
+    gate = asyncio.Event()
+
+    async def patiently() -> None:
+        async with asyncio.timeout(10):
+            await gate.wait()
+            await asyncio.sleep(0)
+
+    first, slow, third, fourth = stirred(at_once, patiently, gate.wait, at_once)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (first.outcome, slow.outcome, third.outcome, fourth.outcome) == ("done", None, None, "done")
+    assert slow.task is slow.tasks[0]
+    gate.set()
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert (slow.outcome, third.outcome) == ("done", "done")
+    assert [len(set(link.tasks)) for link in (first, slow, third, fourth)] == [1, 1, 1, 1]
+    assert slow.tasks[0] is not third.tasks[0]
+    assert slow.task is third.task is None
+
+
+@asynchronous
+async def test_an_error_and_a_cancellation_reach_the_one_who_waits() -> None:
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def fails() -> None:
+        await broken
+
+    first, second = stirred(fails, asyncio.Event().wait)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert second.task is not None
+    broken.set_exception(OSError("gone"))
+    second.task.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert isinstance(first.outcome, OSError)
+    assert isinstance(second.outcome, asyncio.CancelledError)
+    assert first.task is second.task is None
+
+
+@asynchronous
+async def test_what_is_stirred_by_a_flush_is_flushed() -> None:
+    state = AsgiState(Limits(), Timeouts())
+    late = Link(at_once)
+
+    async def stirs() -> None:
+        state.stir(late)  # type: ignore[arg-type]
+
+    state.stir(Link(stirs))  # type: ignore[arg-type]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert late.outcome == "done"
