@@ -26,7 +26,7 @@ import uvloop
 
 from bench.robustness.idle import idle
 from bench.robustness.load import fan_out, overload
-from bench.robustness.memory import deflate_bomb, fragments, unfinished
+from bench.robustness.memory import Hostile, deflate_bomb, fragments, unfinished
 from bench.robustness.servers import longwave, uvicorn
 from bench.robustness.slow import Kept, dead_peers, slow_requests
 from bench.robustness.subscriber import slow_subscriber
@@ -151,8 +151,8 @@ async def _bomb(target: Target, scale: float) -> Rows:
         if result is None:
             rows[what, kind] = "compression is not negotiated"
         else:
-            answer = "no answer" if result.code is None else f"{result.code} after {result.seconds:.2f} s"
-            rows[what, kind] = f"{answer}, {_mib(result.grown)}"
+            after = f" after {result.seconds:.2f} s" if result.code or result.is_cut else ""
+            rows[what, kind] = f"{_end(result)}{after}, {_mib(result.grown)}"
     return rows
 
 
@@ -162,7 +162,7 @@ async def _greedy(target: Target, scale: float) -> Rows:
     one, two = "18: a million fragments of one byte", "18: 1 000 times 0.9 MiB of an unfinished message"
     kept = many.codes[None]
     return {
-        (one, "answer"): "none" if first.code is None else f"{first.code} after {first.sent // 1024} KiB",
+        (one, "answer"): _end(first) + (f" after {first.sent // 1024} KiB" if first.code else ""),
         (one, "memory at most"): _mib(first.grown),
         (two, "answer"): f"{many.codes[1009]} x 1009, {kept} kept",
         (two, "memory at most"): _mib(many.grown),
@@ -210,6 +210,10 @@ def _ask(port: int, path: str) -> dict[str, Any]:
         connection.close()
     found: dict[str, Any] = json.loads(content) if content else {}
     return found
+
+
+def _end(result: Hostile) -> str:
+    return str(result.code) if result.code else "cut" if result.is_cut else "none"
 
 
 def _kept(kept: Kept, patience: float) -> str:

@@ -23,6 +23,8 @@ class Hostile:
     """Bytes, until it was closed or all was sent."""
     code: int | None
     """Of the close frame; None: none."""
+    is_cut: bool
+    """Whether the connection ended without one."""
     seconds: float
     """To the close frame, or to the end of the patience."""
     grown: int
@@ -118,7 +120,8 @@ async def _attack(
             await asyncio.sleep(0.005)
         seconds = time.monotonic() - began
         await asyncio.sleep(0.1)
-        return Hostile(sent, member.code, seconds, target.peak() - rss)
+        is_cut = member.code is None and member.ended is not None
+        return Hostile(sent, member.code, is_cut, seconds, target.peak() - rss)
 
 
 @dataclass(frozen=True, slots=True)

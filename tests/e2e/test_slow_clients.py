@@ -2,7 +2,8 @@
 
 On our server and under ASGI.
 
-What the kernel takes for a client that reads nothing is several MiB; it comes on top of each bound.
+What the kernel takes for a client that reads nothing comes on top of each bound; under other servers several
+MiB.
 """
 
 from __future__ import annotations
