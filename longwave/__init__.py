@@ -15,6 +15,8 @@ from longwave.config import ConfigEnv, define_config
 from longwave.errors import ConfigError, HTTPError, LimitError, LongwaveError, MessageError, RouteError
 from longwave.types import Compression, SendStatus
 from longwave.web.mount import mount_asgi
+from longwave.web.proxy import proxy_request
+from longwave.web.websocket_proxy import create_websocket_proxy
 
 __all__ = [
     "App",
@@ -38,12 +40,14 @@ __all__ = [
     "WebSocketHandler",
     "create_app",
     "create_event_stream",
+    "create_websocket_proxy",
     "define_config",
     "define_event_handler",
     "define_middleware",
     "define_plugin",
     "define_websocket_handler",
     "mount_asgi",
+    "proxy_request",
     "publish",
     "redirect",
 ]
