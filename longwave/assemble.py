@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longwave.app import app as base
+from longwave.app.app import Source
 from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
 from longwave.app.handlers import Middleware, Plugin
@@ -25,7 +26,7 @@ from longwave.errors import HTTPError, RouteError
 from longwave.hub.drivers import Backplane
 from longwave.routing.files import RouteFile, scan, scan_ordered
 from longwave.routing.modules import Loader, ModuleFailure
-from longwave.routing.table import parse_route_key
+from longwave.routing.table import Match, parse_route_key
 from longwave.web.static import StaticFiles, StaticReply
 
 __all__ = ["App", "Problem", "create_app"]
@@ -203,11 +204,11 @@ def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
     raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
 
 
-def _static(settings: Settings) -> Callable[[Event], Reply | None]:
+def _static(settings: Settings) -> Source:
     files = StaticFiles(settings.root / "public", settings.root / "index.html")
 
-    def lookup(event: Event) -> Reply | None:
-        found = files.find(event.path, event.method)
+    def lookup(event: Event, match: Match[Any] | None) -> Reply | None:
+        found = None if event.is_upgrade else files.find(event.path, event.method)
         if found is None:
             return None
         reply = files.respond(found, event.fields, event.method)

@@ -26,15 +26,16 @@ from longwave.core.paths import decode_path
 from longwave.errors import HTTPError, RequestError
 from longwave.hub.drivers import Backplane
 from longwave.limits import Limits, Timeouts
-from longwave.routing.table import Table
+from longwave.routing.table import Match, Table
 from longwave.types import Compression
 
-__all__ = ["App", "RouteInfo", "StaticSource"]
+__all__ = ["App", "RouteInfo", "Source"]
 
 error_log = logging.getLogger("longwave.error")
 
-StaticSource = Callable[[Event], "Awaitable[Any] | Any"]
-"""Looks a path up among static files: returns a response, or None."""
+Source = Callable[[Event, "Match[Any] | None"], "Awaitable[Any] | Any"]
+"""Answers what is no route: static files, a proxy. Given the event and the route that there is all the same;
+returns a response, or None to let others answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class App:
         *,
         middleware: Sequence[Middleware] = (),
         plugins: Sequence[Plugin] = (),
-        static: StaticSource | None = None,
+        static: Source | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         websocket: bool = True,
@@ -92,7 +93,9 @@ class App:
         self._starting: asyncio.Event | None = None
         self._is_ready = self._is_stopping = False
         self._routes: list[Route] = []
-        self._dispatcher = Dispatcher(self, middleware, static)
+        self._added: list[Source] = []
+        self._files = () if static is None else (static,)
+        self._dispatcher = Dispatcher(self, middleware, self._files)
         self.table: Table[Callable[[Any], Any] | Route] = Table()
         self.set_routes(routes)
 
@@ -196,6 +199,11 @@ class App:
         self.table, self._routes = table, kept
         # It holds the types of the code before, and with them all of that code.
         decoder_for.cache_clear()
+
+    def add_source(self, source: Source) -> None:
+        """Ask a source before the static files, and after those that were added before it."""
+        self._added.append(source)
+        self._dispatcher.sources = (*self._added, *self._files)
 
     def _apply_hooks(self, routes: Iterable[Route]) -> None:
         for route in routes:

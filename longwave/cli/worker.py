@@ -17,6 +17,7 @@ from longwave.cli.serve import load_app, options_of, route_lines
 from longwave.config import Settings, load_settings
 from longwave.dev.control import WorkerEnd
 from longwave.dev.failures import describe_failure
+from longwave.dev.proxy import DevProxy
 from longwave.server.worker import Server, run
 
 __all__ = ["main"]
@@ -54,6 +55,8 @@ class DevWorker:
     def serve(self, settings: Settings, fd: int) -> int:
         """Load the application and serve it; raises what cannot be loaded or started."""
         app = load_app(settings)
+        if settings.server.proxy:
+            app.add_source(DevProxy(settings.server.proxy))
         problems = [asdict(describe_failure(problem.error, settings.root)) for problem in app.problems]
         routes = [asdict(line) for line in route_lines(app)]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from longwave.config.proxies import TableError
 from longwave.config.schema import ALIASES, SECRETS, describe, known_keys, known_sections
 from longwave.errors import ConfigError
 
@@ -128,6 +129,9 @@ def _take(name: str, value: Any, source: str, layer: Layer) -> None:
     key = known_keys()[ALIASES.get(name, name)]
     try:
         checked = key.kind.check(value)
+    except TableError as error:
+        layer.problems.append(f"{source}: {name}: {error}")
+        return
     except ValueError:
         found = describe(key.name, value)
         layer.problems.append(f"{source}: {name}: expected {key.kind.expected}, found {found}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from longwave.config.proxies import EXPECTED, ProxyRule, check_rules
 from longwave.config.settings import (
     CompressionSettings,
     FeatureSettings,
@@ -85,6 +86,8 @@ def shown(key: str, value: Any) -> str:
     if isinstance(value, str | os.PathLike):
         text = str(value).replace("\\", "\\\\").replace('"', '\\"')
         return f'"{text}"'
+    if isinstance(value, ProxyRule):
+        return f"{value.context} -> {value.target}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown(key, item) for item in value) + "]"
     text = repr(value)
@@ -131,6 +134,10 @@ def _filled(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError
     return value
+
+
+def _no_text(text: str) -> Any:
+    raise ValueError
 
 
 def _path(value: Any) -> Path:
@@ -248,6 +255,7 @@ _SERVER = {
     "strict_port": FLAG,
     "open": _flag_or_text("true, false, or the path of a page", True, False),
     "hmr": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag),
+    "proxy": Kind(EXPECTED, check_rules, _no_text),
     "uds": PATH,
     "fd": _integer(0, None, "the number of an open file"),
     "ssl_certfile": PATH,

@@ -7,8 +7,8 @@ in `create_app(...)`. What each does stands with the dataclasses in `settings.py
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
 
 __all__ = [
     "CompressionConfig",
@@ -19,6 +19,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "NitroConfig",
+    "ProxyConfig",
     "SecurityConfig",
     "ServerConfig",
     "TimeoutsConfig",
@@ -37,6 +38,23 @@ class HmrConfig(TypedDict, total=False):
     overlay: bool
 
 
+class ProxyConfig(TypedDict, total=False):
+    """What is done with the requests of one path; `server.proxy`."""
+
+    target: Required[str]
+    change_origin: bool
+    ws: bool
+    rewrite: Callable[[str], str] | Sequence[str]
+    rewrite_ws_origin: bool
+    headers: Mapping[str, str]
+    secure: bool
+    xfwd: bool
+    timeout: float
+    bypass: Callable[[Any], Any]
+    cookie_domain_rewrite: str | Mapping[str, str]
+    cookie_path_rewrite: str | Mapping[str, str]
+
+
 class ServerConfig(TypedDict, total=False):
     """Where the server listens; `server`."""
 
@@ -45,6 +63,7 @@ class ServerConfig(TypedDict, total=False):
     strict_port: bool
     open: bool | str
     hmr: bool | HmrConfig
+    proxy: Mapping[str, str | ProxyConfig]
     uds: str | os.PathLike[str]
     fd: int
     ssl_certfile: str | os.PathLike[str]

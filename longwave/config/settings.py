@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from longwave.config.proxies import ProxyRule
 from longwave.limits import Limits, Timeouts
 from longwave.types import Compression
 
@@ -58,6 +59,8 @@ class ServerSettings:
     open: bool | str = False
     """Whether, or at which path, the browser is opened at the start of `dev`."""
     hmr: HmrSettings = field(default_factory=HmrSettings)
+    proxy: tuple[ProxyRule, ...] = ()
+    """Paths that another server answers, in `dev`; in a file a table of them."""
     uds: Path | None = None
     """Path of a Unix socket."""
     fd: int | None = None

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from longwave import create_app
+from longwave.app.app import Source
 from longwave.assemble import App
 from longwave.server.worker import Server, ServerOptions
 
@@ -48,9 +49,13 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def serving(routes: dict[str, Any], **config: Any) -> AsyncIterator[Running]:
-    """Serve a table of routes; at its end no task of the app is left."""
+async def serving(
+    routes: dict[str, Any], *, sources: tuple[Source, ...] = (), **config: Any
+) -> AsyncIterator[Running]:
+    """Serve a table of routes, and sources beside it."""
     app = create_app(routes=routes, **config)
+    for source in sources:
+        app.add_source(source)
     options = ServerOptions(port=0, limits=app.limits, timeouts=app.timeouts)
     server = Server(app, options)
     await server.start()
