@@ -27,6 +27,7 @@ from longwave.hub.drivers import Backplane
 from longwave.routing.files import RouteFile, scan, scan_ordered
 from longwave.routing.modules import Loader, ModuleFailure
 from longwave.routing.table import Match, parse_route_key
+from longwave.web.frontend import BuiltFrontend
 from longwave.web.static import StaticFiles, StaticReply
 
 __all__ = ["App", "Problem", "create_app"]
@@ -128,7 +129,7 @@ def create_app(
         problems=problems,
         middleware=layers,
         plugins=starters,
-        static=_static(settings) if root is not None else None,
+        static=_files(settings) if root is not None else None,
         limits=settings.limits,
         timeouts=settings.timeouts,
         websocket=settings.features.websocket,
@@ -202,6 +203,14 @@ def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
         if value is not None:
             return value
     raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
+
+
+def _files(settings: Settings) -> Source | None:
+    """Return what serves files: a front end, if there is one, owns all of them."""
+    vite = settings.frontend.vite
+    if not vite.enabled:
+        return _static(settings)
+    return None if settings.command == "dev" else BuiltFrontend(vite.root / vite.dist)
 
 
 def _static(settings: Settings) -> Source:

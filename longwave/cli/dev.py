@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from longwave.cli.front import FrontEnd
 from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
 from longwave.cli.terminal import RouteLine, Terminal, few, open_browser
 from longwave.config import Settings, load_settings
 from longwave.dev.failures import Failure
 from longwave.dev.supervisor import Start, Supervisor
+from longwave.dev.vite import find_vite
 from longwave.errors import ConfigError
 
 __all__ = ["run_dev"]
@@ -42,9 +44,12 @@ def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mappin
         )
     try:
         if dev.settings is not None:
+            if dev.settings.frontend.vite.enabled:
+                # No change of a file that we look at would mend this.
+                find_vite(dev.settings.frontend.vite)
             dev.listen(dev.settings)
         files = [config.absolute()] if config is not None else []
-        return asyncio.run(Supervisor(root, dev.prepare, dev, files).run())
+        return asyncio.run(dev.front.beside(Supervisor(root, dev.prepare, dev, files).run()))
     finally:
         dev.close()
 
@@ -65,6 +70,7 @@ class DevServer:
         self._socket: socket.socket | None = None
         self._bound: Settings | None = None
         self._terminal = Terminal()
+        self.front = FrontEnd(self._terminal)
         self._shown = False
 
     def load(self) -> Settings:
@@ -89,9 +95,16 @@ class DevServer:
 
     def prepare(self) -> Start:
         """Return what the next worker is started with."""
-        self.listen(self.load())
+        settings = self.load()
+        self.listen(settings)
         assert self._socket is not None
-        task = {"path": sys.path, "root": self._root, "options": self._options, "fd": self._socket.fileno()}
+        task = {
+            "path": sys.path,
+            "root": self._root,
+            "options": self._options,
+            "fd": self._socket.fileno(),
+            "vite": self.front.port(settings),
+        }
         return Start([sys.executable, "-c", BOOT, json.dumps(task)], [self._socket])
 
     # What the supervisor tells.

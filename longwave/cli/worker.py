@@ -17,6 +17,7 @@ from longwave.cli.serve import load_app, options_of, route_lines
 from longwave.config import Settings, load_settings
 from longwave.dev.control import WorkerEnd
 from longwave.dev.failures import describe_failure
+from longwave.dev.front import ViteSource
 from longwave.dev.proxy import DevProxy
 from longwave.server.worker import Server, run
 
@@ -38,7 +39,7 @@ def main(task: Mapping[str, Any], line: int) -> int:
     try:
         settings = load_settings(root, command="dev", **task["options"])
         configure_logs(settings.log)
-        return worker.serve(settings, task["fd"])
+        return worker.serve(settings, task["fd"], task.get("vite"))
     except (Exception, SystemExit) as error:
         control.send("failed", failure=asdict(describe_failure(error, root)))
         return 1
@@ -52,11 +53,16 @@ class DevWorker:
         self._serving: tuple[asyncio.AbstractEventLoop, Server] | None = None
         self._stopping: asyncio.Task[None] | None = None
 
-    def serve(self, settings: Settings, fd: int) -> int:
-        """Load the application and serve it; raises what cannot be loaded or started."""
+    def serve(self, settings: Settings, fd: int, vite: int | None = None) -> int:
+        """Load the application and serve it; raises what cannot be loaded or started.
+
+        `vite` is the port of the Vite that serves the front end.
+        """
         app = load_app(settings)
         if settings.server.proxy:
             app.add_source(DevProxy(settings.server.proxy))
+        if vite is not None:
+            app.add_source(ViteSource(vite))
         problems = [asdict(describe_failure(problem.error, settings.root)) for problem in app.problems]
         routes = [asdict(line) for line in route_lines(app)]
 

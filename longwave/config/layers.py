@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longwave.config.proxies import TableError
-from longwave.config.schema import ALIASES, SECRETS, describe, known_keys, known_sections
+from longwave.config.schema import ALIASES, SECRETS, SWITCHES, describe, known_keys, known_sections
 from longwave.errors import ConfigError
 
 __all__ = ["Layer", "Value", "layer_from_environment", "layer_from_values", "raise_problems"]
@@ -62,8 +62,9 @@ def layer_from_environment(environ: Mapping[str, str], sources: Mapping[str, str
             layer.problems.append(f"{source}: expected {kind.expected}, found {describe(key, text)}")
         else:
             layer.values[key] = Value(value, source)
-            if key.startswith("server.hmr."):
-                layer.values.setdefault("server.hmr", Value(True, source))
+            above = key.rpartition(".")[0]
+            if above in SWITCHES:
+                layer.values.setdefault(above, Value(True, source))
     layer.problems += _unknown_variables(environ, table, sources or {})
     return layer
 

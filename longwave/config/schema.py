@@ -19,16 +19,30 @@ from longwave.config.settings import (
     LogSettings,
     SecuritySettings,
     ServerSettings,
+    ViteSettings,
 )
 from longwave.limits import Limits, Timeouts
 
-__all__ = ["ALIASES", "SECRETS", "Key", "Kind", "describe", "known_keys", "known_sections", "shown"]
+__all__ = [
+    "ALIASES",
+    "SECRETS",
+    "SWITCHES",
+    "Key",
+    "Kind",
+    "describe",
+    "known_keys",
+    "known_sections",
+    "shown",
+]
 
 ALIASES: Mapping[str, str] = {
     "experimental.websocket": "features.websocket",
     "nitro.experimental.websocket": "features.websocket",
 }
 """Names of the original, and ours."""
+
+SWITCHES: Mapping[str, bool] = {"server.hmr": True, "frontend.vite": False}
+"""Keys that are tables too: whether they are on by default. A table switches them on."""
 
 SECRETS = frozenset({"server.ssl_keyfile_password"})
 """Keys whose values are never printed."""
@@ -104,13 +118,16 @@ def _kinds() -> dict[str, Kind]:
     kinds |= {
         f"timeouts.{field.name}": _seconds(field.name in _TIMEOUTS_OFF_AT_0) for field in fields(Timeouts)
     }
+    kinds |= {"frontend.vite": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag)}
+    kinds |= {"frontend.vite.root": PATH, "frontend.vite.dist": PATH}
     return kinds | {f"log.{name}": kind for name, kind in _LOG.items()}
 
 
 def _default(name: str) -> Any:
     section, _, field = name.rpartition(".")
-    # A key and a table: the dataclass is the table, and on.
-    return True if name == "server.hmr" else getattr(_SECTIONS[section](), field)
+    if name in SWITCHES:
+        return SWITCHES[name]
+    return getattr(_SECTIONS[section](), field)
 
 
 def _is_integer(value: Any) -> bool:
@@ -241,6 +258,7 @@ _SECTIONS: Mapping[str, Callable[[], Any]] = {
     "security": SecuritySettings,
     "limits": Limits,
     "timeouts": Timeouts,
+    "frontend.vite": ViteSettings,
     "log": LogSettings,
 }
 FLAG = Kind("true or false", functools.partial(_typed, bool), _parse_flag)

@@ -15,6 +15,7 @@ __all__ = [
     "Config",
     "ExperimentalConfig",
     "FeaturesConfig",
+    "FrontendConfig",
     "HmrConfig",
     "LimitsConfig",
     "LogConfig",
@@ -23,6 +24,7 @@ __all__ = [
     "SecurityConfig",
     "ServerConfig",
     "TimeoutsConfig",
+    "ViteConfig",
 ]
 
 
@@ -133,6 +135,19 @@ class TimeoutsConfig(TypedDict, total=False):
     heartbeat: float
 
 
+class ViteConfig(TypedDict, total=False):
+    """A front end that Vite serves and builds; `frontend.vite`."""
+
+    root: str | os.PathLike[str]
+    dist: str | os.PathLike[str]
+
+
+class FrontendConfig(TypedDict, total=False):
+    """What answers where no route does; `frontend`."""
+
+    vite: bool | ViteConfig
+
+
 class LogConfig(TypedDict, total=False):
     """What is written to the terminal; `log`."""
 
@@ -161,6 +176,7 @@ class Config(TypedDict, total=False):
     security: SecurityConfig
     limits: LimitsConfig
     timeouts: TimeoutsConfig
+    frontend: FrontendConfig
     log: LogConfig
     experimental: ExperimentalConfig
     nitro: NitroConfig

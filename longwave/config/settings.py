@@ -15,6 +15,7 @@ __all__ = [
     "Command",
     "CompressionSettings",
     "FeatureSettings",
+    "FrontendSettings",
     "Hidden",
     "HmrSettings",
     "LogLevel",
@@ -23,6 +24,7 @@ __all__ = [
     "SecuritySettings",
     "ServerSettings",
     "Settings",
+    "ViteSettings",
 ]
 
 Command: TypeAlias = Literal["dev", "start"]
@@ -97,6 +99,24 @@ class SecuritySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ViteSettings:
+    """`frontend.vite`: a front end that Vite serves in `dev`, and builds."""
+
+    enabled: bool = False
+    root: Path = Path(".")
+    """Its folder, with its `package.json`."""
+    dist: Path = Path("dist")
+    """Where in it the built front end is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendSettings:
+    """`frontend`: what answers where no route does."""
+
+    vite: ViteSettings = field(default_factory=ViteSettings)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """`log`: what is written to the terminal."""
 
@@ -141,6 +161,7 @@ class Settings:
     security: SecuritySettings = field(default_factory=SecuritySettings)
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    frontend: FrontendSettings = field(default_factory=FrontendSettings)
     log: LogSettings = field(default_factory=LogSettings)
     provenance: Mapping[str, Origin] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

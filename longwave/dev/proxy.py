@@ -18,7 +18,7 @@ from longwave.web.proxy import proxy_request
 from longwave.web.targets import Target, clean_target, end_to_end, parse_target
 from longwave.web.websocket_proxy import create_websocket_proxy
 
-__all__ = ["DevProxy", "Tunnel", "handshake_fields"]
+__all__ = ["NAMESPACE", "DevProxy", "Tunnel", "handshake_fields"]
 
 NAMESPACE = "longwave:proxy"
 """Where the peers of proxied WebSockets are: no handler of the project counts them among its own."""

@@ -84,3 +84,10 @@ def test_words() -> None:
     assert milliseconds(12) == "12.0 s"
     assert few(["a", "b", "c"]) == "a, b, c"
     assert few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_what_other_programs_write() -> None:
+    out = io.StringIO()
+    Terminal("warning", out).output("vite", "warning: old  ")
+    Terminal("silent", out).output("vite", "never")
+    assert out.getvalue() == "  vite warning: old\n"

@@ -399,3 +399,17 @@ config = define_config(server={"proxy": {
 def test_what_is_no_proxy(tmp_path: Path, value: str, words: str) -> None:
     text = error(project(tmp_path, config=f'config = define_config(server={{"proxy": {value}}})'))
     assert words in text and "server.proxy" in text and "longwave.config.py" in text
+
+
+def test_the_front_end(tmp_path: Path) -> None:
+    assert load(tmp_path).frontend.vite.enabled is False
+    project(tmp_path, config='config = define_config(frontend={"vite": {"root": "web"}})')
+    vite = load(tmp_path).frontend.vite
+    assert (vite.enabled, vite.root, vite.dist) == (True, tmp_path / "web", Path("dist"))
+    project(tmp_path, config='config = define_config(frontend={"vite": True})')
+    assert load(tmp_path).frontend.vite.root == tmp_path
+    off = load(tmp_path, environ={"LONGWAVE_FRONTEND_VITE": "false"}).frontend.vite
+    assert off.enabled is False
+    (tmp_path / "other").mkdir()
+    own = load(tmp_path / "other", environ={"LONGWAVE_FRONTEND_VITE_DIST": "out"}).frontend.vite
+    assert (own.enabled, own.dist) == (True, Path("out"))

@@ -304,3 +304,13 @@ async def proxy_websocket(sample: Sample) -> None:
             assert (await refusal(client, "/live")).response.status == 401
             async with client.websocket("/live", headers={"cookie": "user=ada"}) as ws:
                 assert await ws.receive() == "/live for ada"
+
+
+@check("docs/how-to/vite.md", "behind")
+async def vite(sample: Sample) -> None:
+    page = sample.root / "web" / "dist" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<h1>front</h1>")
+    async with sample.client() as client:
+        assert (await client.get("/api/hello")).json() == {"hello": "from Python"}
+        assert (await client.get("/")).text == "<h1>front</h1>"
