@@ -12,38 +12,18 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.e2e.browser import in_chromium, watch
+from tests.e2e.browser import in_chromium
 from tests.e2e.npm import make_project
 from tests.e2e.process import COMMAND, ServerProcess, free_port
-
-if TYPE_CHECKING:
-    from playwright.async_api import Browser, WebSocket
+from tests.e2e.vite import Dev, edit_component, get
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(200)]
-
-
-class Dev(ServerProcess):
-    """`longwave dev` of a project with a front end, ready when Vite is."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root, command="dev")
-
-    def start(self, within: float = 40.0) -> None:
-        super().start(within)
-        status, _, text = get(self.port, "/")
-        assert status == 200 and "/@vite/client" in text, self.output
-
-    @property
-    def token(self) -> str:
-        """What Vite's client says to be let in."""
-        (token,) = re.findall(r'wsToken = "([^"]+)"', get(self.port, "/@vite/client")[2])
-        return str(token)
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +37,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dev(project: Path) -> Iterator[Dev]:
     with Dev(project) as server:
         yield server
-
-
-def get(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        fields = {"accept": "text/html", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        connection.request(method, path, headers=fields)
-        answer = connection.getresponse()
-        text = answer.read().decode(errors="replace")
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
-    finally:
-        connection.close()
 
 
 def descendants(pid: int) -> list[int]:
@@ -107,38 +75,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.browser
 def test_an_edited_component_is_on_the_page_without_a_reload(project: Path, dev: Dev) -> None:
-    async def scenario(browser: Browser) -> None:
-        page = await browser.new_page()
-        errors = watch(page)
-        sockets: list[WebSocket] = []
-        page.on("websocket", lambda socket: sockets.append(socket))
-        await page.goto(dev.url)
-        await page.get_by_role("heading", name="First words").wait_for()
-        await page.evaluate("window.kept = true")
-        await page.click("#say")
-        await page.get_by_text("hello 0").wait_for()
-        opened = len(sockets)
-
-        component = project / "web" / "src" / "Title.jsx"
-        for words in ("Second words", "Third words"):
-            component.write_text(re.sub(r"\w+ words", words, component.read_text()))
-            await page.get_by_role("heading", name=words).wait_for()
-            await page.click("#say")
-            # Vite itself loses the second of two edits within some 50 ms.
-            await page.wait_for_timeout(200)
-        await page.get_by_text("hello 2").wait_for()
-
-        assert await page.locator("#lines li").all_inner_texts() == ["hello 0", "hello 1", "hello 2"]
-        assert await page.evaluate("window.kept") is True
-        # One port for all, and the socket of the user was never opened anew.
-        assert len(sockets) == opened and not any(socket.is_closed() for socket in sockets[-2:])
-        assert {re.sub(r"\?.*", "", socket.url) for socket in sockets} == {
-            f"ws://127.0.0.1:{dev.port}/",
-            f"ws://127.0.0.1:{dev.port}/api/ws/echo",
-        }
-        assert errors == []
-
-    in_chromium(scenario)
+    in_chromium(lambda browser: edit_component(browser, dev, project / "web" / "src" / "Title.jsx"))
     assert "  vite " in dev.output and "hmr update" in dev.output
     assert "➜" not in dev.output
 
