@@ -119,6 +119,11 @@ async def test_answers_without_a_body() -> None:
         async with serving(through(back.url)) as front, ask(front.port, GET) as talk:
             status, fields = await talk.head()
             assert (status, fields["etag"], await talk.rest()) == (304, "x", b"")
+    async with scripted(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n") as back:
+        async with serving(through(back.url)) as front, ask(front.port, GET) as talk:
+            status, fields = await talk.head()
+            # RFC 9110 section 8.6: it has no length.
+            assert (status, fields.get("content-length"), await talk.rest()) == (204, None, b"")
     async with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n") as back:
         async with serving(through(back.url)) as front, ask(front.port, GET.replace(b"GET", b"HEAD")) as talk:
             status, fields = await talk.head()
@@ -345,6 +350,64 @@ async def test_an_upstream_may_answer_without_taking_the_body() -> None:
             await talk.say(b"x" * 900_000)
             status, _ = await talk.head()
             assert (status, await talk.reader.readexactly(2)) == (413, b"no")
+
+
+@on_sockets
+async def test_an_upload_ends_with_the_answer() -> None:
+    request = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly a part"
+    async with scripted(OK) as back, serving(through(back.url)) as front:
+        async with ask(front.port, request) as talk:
+            status, _ = await talk.head()
+            assert (status, await talk.reader.readexactly(2)) == (200, b"ok")
+            await until(lambda: not any("HttpClient._send" in repr(task) for task in asyncio.all_tasks()))
+
+
+@on_sockets
+async def test_the_time_for_an_answer_begins_anew_with_each_piece_of_an_upload() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(5)
+        writer.write(OK)
+
+    request = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    async with scripted(script) as back, serving(through(back.url, timeout=0.6)) as front:
+        async with ask(front.port, request) as talk:
+            for letter in b"hello":
+                await asyncio.sleep(0.25)
+                await talk.say(bytes([letter]))
+            assert (await talk.head())[0] == 200
+
+
+@on_sockets
+async def test_an_upstream_that_takes_nothing_holds_the_client_back() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await allowed.wait()
+        total = 0
+        while total < size:
+            total += len(await reader.read(1 << 20))
+        writer.write(OK)
+
+    allowed = asyncio.Event()
+    size = 100_000_000
+    sent = 0
+    request = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+    async with scripted(script) as back, serving(through(back.url), limits={"body": size}) as front:
+        async with ask(front.port, request) as talk:
+
+            async def flood() -> None:
+                nonlocal sent
+                while sent < size:
+                    await talk.say(b"x" * 100_000)
+                    sent += 100_000
+
+            flooding = asyncio.create_task(flood())
+            before = -1
+            while before != sent or not sent:
+                before = sent
+                await asyncio.sleep(0.3)
+            assert sent < 40_000_000
+            allowed.set()
+            await flooding
+            assert (await talk.head())[0] == 200
 
 
 @on_sockets

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from longwave import Event, HTTPError, Peer, Response, UpgradeResult, create_websocket_proxy
 from longwave.errors import DefinitionError
+from longwave.web import websocket_proxy
 from longwave.web.websocket_proxy import Upstream, UpstreamClose
 from tests.web.upstreams import Running, ask, on_sockets, scripted, serving, until
 
@@ -82,6 +83,37 @@ async def test_what_is_said_before_the_upstream_is_there_comes_first_and_in_orde
         allowed.set()
         assert await socket.recv() == "welcome /"
         assert [await socket.recv() for _ in range(11)] == [*map(str, range(10)), b"\x01"]
+
+
+@on_sockets
+async def test_what_comes_while_the_early_messages_are_sent_comes_after_them() -> None:
+    connecting, reading = asyncio.Event(), asyncio.Event()
+    seen: list[int] = []
+
+    async def target(peer: Peer) -> str:
+        await connecting.wait()
+        return url
+
+    async def slow(socket: ServerConnection) -> None:
+        await reading.wait()
+        async for message in socket:
+            assert isinstance(message, bytes)
+            seen.append(int.from_bytes(message[:4], "big"))
+
+    async with behind(slow, max_queue=1) as url, before(target, max_buffer_size=0) as front:
+        async with joined(front) as socket:
+            # More than the sockets on the way hold, so that the first part is on its way for long.
+            for number in range(400):
+                await socket.send(number.to_bytes(4, "big") + b"x" * 50_000)
+            await (await socket.ping())
+            connecting.set()
+            await asyncio.sleep(0.1)
+            for number in range(400, 410):
+                await socket.send(number.to_bytes(4, "big"))
+            await (await socket.ping())
+            reading.set()
+            await until(lambda: len(seen) == 410)
+    assert seen == list(range(410))
 
 
 @pytest.mark.parametrize(
@@ -295,6 +327,24 @@ async def test_a_client_that_is_lost() -> None:
         await until(lambda: ends)
         await until(lambda: front.app.stats()["tasks"] == 0)
     assert ends == [1000]
+
+
+@on_sockets
+async def test_an_upstream_that_does_not_close_is_cut() -> None:
+    cut = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(accept(back.heads[0]) + b"\x81\x02hi")
+        with contextlib.suppress(OSError):
+            while await reader.read(1000):
+                pass
+        cut.set()
+
+    async with scripted(script) as back, before(back.url.replace("http", "ws")) as front:
+        async with joined(front) as socket:
+            assert await socket.recv() == "hi"
+        assert not cut.is_set()
+        await asyncio.wait_for(cut.wait(), 3)
 
 
 # What goes wrong.
@@ -577,6 +627,28 @@ async def test_connect_at_upgrade_with_a_bad_upstream(answer: bytes | None, stat
                 assert (await talk.head())[0] == status
         if answer is None:
             await asyncio.wait_for(back.lost.wait(), 2)
+
+
+@on_sockets
+async def test_an_upstream_whose_client_is_not_accepted_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_proxy, "CONNECT", 0.1)
+    ends: list[int | None] = []
+
+    async def handler(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+        ends.append(socket.close_code)
+
+    async def middleware(event: Event, next: Any) -> Response:
+        await next()
+        return Response("no", 403)
+
+    async with behind(handler) as url:
+        routes = {"/ws": create_websocket_proxy(url, connect="upgrade")}
+        async with serving(routes, middleware=[middleware]) as front:
+            with pytest.raises(InvalidStatus):
+                async with joined(front):
+                    pass
+            await until(lambda: ends == [1000])
 
 
 @on_sockets
