@@ -112,8 +112,6 @@ async def _ask(
     kept = end_to_end(head.fields)
     if not head.has_body:
         client.abort()
-        if head.status == 204:
-            kept = [field for field in kept if field[0] != b"content-length"]
         return FullReply(head.status, kept)
     return StreamReply(head.status, kept, BodyStream(event.app.runtime, UpstreamBody(client)), "body")
 

@@ -25,6 +25,7 @@ def build(root: Path) -> Path:
     files = {
         "index.html": "<h1>page</h1>",
         "plain.txt": "plain",
+        "users/7.txt": "behind a route",
         "assets/index-BNvqJdU1.js": "let a",
         "assets/index-C0ffee_-.css": "a {}",
         "assets/lazy.js": "let b",
@@ -71,7 +72,7 @@ async def test_files_pages_and_routes(tmp_path: Path) -> None:
             assert (await client.get(path, headers=browser)).status == 404
         assert (await client.post("/deep/page", headers=browser)).status == 404
         assert (await client.get("/own", headers=browser)).text == "own"
-        assert (await client.get("/users/index.html", headers=browser)).text == "index.html"
+        assert (await client.get("/users/7.txt", headers=browser)).text == "7.txt"
 
 
 @asynchronous

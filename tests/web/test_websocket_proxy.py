@@ -347,6 +347,24 @@ async def test_an_upstream_that_does_not_close_is_cut() -> None:
         await asyncio.wait_for(cut.wait(), 3)
 
 
+@on_sockets
+async def test_an_upstream_that_answers_no_ping_is_given_up() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(accept(back.heads[0]) + b"\x81\x02hi")
+        with contextlib.suppress(OSError):
+            while await reader.read(1000):
+                pass
+
+    options = {"ping_interval": 0.1, "ping_timeout": 0.1, "close_timeout": 0.1}
+    async with scripted(script) as back:
+        async with before(back.url.replace("http", "ws"), websocket_options=options) as front:
+            async with joined(front) as socket:
+                assert await socket.recv() == "hi"
+                with pytest.raises(ConnectionClosed):
+                    await asyncio.wait_for(socket.recv(), 5)
+                assert socket.close_code == 1011
+
+
 # What goes wrong.
 
 
