@@ -13,7 +13,7 @@ ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
 STALE := stale
 endif
 
-.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak lint types unit e2e format clean stale
+.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak bench bench-quick perf-guard lint types unit e2e format clean stale
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -52,6 +52,15 @@ soak: setup-test  ## everything at once for SOAK_SECONDS=600; writes docs/result
 	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || $(BIN)/python -m pip install -q -e '.[bench]' || true
 	@$(BIN)/python -m bench.soak
 
+perf-guard: setup-test  ## count what a message costs; fails past bench/guard/bounds.json
+	@$(BIN)/python -m bench.guard
+
+bench: $(VENV)/.setup-bench  ## Longwave beside its peers, all rows; BENCH="ROW ... --rounds 5" for some
+	@$(BIN)/python -m bench $(BENCH)
+
+bench-quick: $(VENV)/.setup-bench  ## the main rows, in about two minutes when the peers are installed
+	@$(BIN)/python -m bench --quick
+
 lint: setup-test  ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -70,7 +79,7 @@ format: setup-test  ## let ruff write the format
 	@$(BIN)/ruff format .
 
 clean:  ## remove .venv and everything that was built
-	rm -rf $(VENV) .fuzz build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .fuzz .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.setup-run: pyproject.toml $(STALE)
@@ -78,6 +87,10 @@ $(VENV)/.setup-run: pyproject.toml $(STALE)
 
 $(VENV)/.setup-test: $(VENV)/.setup-run
 	@PYTHON="$(PYTHON)" scripts/setup.sh test
+
+$(VENV)/.setup-bench: $(VENV)/.setup-run
+	@$(BIN)/python -m pip install -q -e '.[bench]'
+	@touch $@
 
 $(VENV)/.setup-fuzz: $(VENV)/.setup-test
 	@$(BIN)/python -m pip install -q -e '.[fuzz]'

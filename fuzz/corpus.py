@@ -33,9 +33,9 @@ def seeds(name: str) -> list[bytes]:
 
 
 def dictionary_file(name: str) -> Path | None:
-    """Return the dictionary of a harness; those of one format share the first word of their names."""
-    path = FOLDER / "dictionaries" / f"{name.partition('_')[0]}.dict"
-    return path if path.exists() else None
+    """Return the dictionary of a harness; without its own, that of the first word of its name."""
+    paths = (FOLDER / "dictionaries" / f"{each}.dict" for each in (name, name.partition("_")[0]))
+    return next((path for path in paths if path.exists()), None)
 
 
 def dictionary(name: str) -> list[bytes]:

@@ -6,19 +6,22 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from longwave.app import app as base
 from longwave.app.app import Source
-from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
+from longwave.app.exchange import Exchange
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import WebSocketHandler
+from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
-from longwave.asgi import AsgiApp
 from longwave.backplane.siblings import Claim
 from longwave.config import Settings, load_settings, settings_from_values
 from longwave.contract import FullReply, Reply, StreamReply
@@ -27,18 +30,21 @@ from longwave.hub.drivers import Backplane
 from longwave.routing.files import RouteFile, scan, scan_ordered
 from longwave.routing.modules import Loader, ModuleFailure
 from longwave.routing.table import Match, parse_route_key
-from longwave.web.frontend import BuiltFrontend
 from longwave.web.static import StaticFiles, StaticReply
 
-__all__ = ["App", "Problem", "create_app"]
+if TYPE_CHECKING:
+    from longwave.asgi.app import AsgiApp
+
+__all__ = ["App", "Code", "Problem", "Project", "create_app"]
 
 error_log = logging.getLogger("longwave.error")
 
 SERVER = Path("src") / "server"
 
+Ordered = TypeVar("Ordered", Middleware, Plugin)
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+
+class Problem(Struct, frozen=True):
     """A route file that could not be loaded: what dev shows at its path."""
 
     source: str
@@ -46,24 +52,118 @@ class Problem:
     error: RouteError | ModuleFailure
 
 
+class Code(Struct, frozen=True):
+    """What the files of a project offer in one generation of its modules."""
+
+    routes: list[Route]
+    middleware: list[Middleware]
+    problems: list[Problem]
+    made: Mapping[RouteFile | Path, tuple[ModuleType, Route | Middleware]]
+    """Routes and middleware by their files, each with the module that it was made of."""
+
+
+class Project:
+    """The folder of a project: what loads its modules, and what its files offer.
+
+    `plugins` are the files that ran once. In dev a route file that cannot be loaded is a problem among
+    others; one that was loaded before raises.
+    """
+
+    def __init__(self, root: Path, dev: bool) -> None:
+        self.loader = Loader(root)
+        self.plugins: list[Path] = []
+        self.code = Code([], [], [], {})
+        self._folder = root / SERVER
+        self._dev = dev
+
+    def load_plugins(self) -> list[Plugin]:
+        """Load the plugins; raises `RouteError`."""
+        found = []
+        for name, path in self.plugin_files():
+            found.append(_offered(Plugin, self.loader.load(path), path, name, ("plugin", "handler")))
+            self.plugins.append(path)
+        return found
+
+    def plugin_files(self) -> list[tuple[str, Path]]:
+        """Return names and files of the plugins that there are now."""
+        return scan_ordered(self._folder / "plugins", root=self.loader.root)
+
+    def read(self, load: Callable[[Path], ModuleType]) -> Code:
+        """Return what the files offer now, by their modules as `load` gives them.
+
+        What is of the same module as in `code` is the same object. Raises `RouteError`.
+        """
+        made: dict[RouteFile | Path, tuple[ModuleType, Route | Middleware]] = {}
+        code = Code([], [], [], made)
+        for name, path in scan_ordered(self._folder / "middleware", root=self.loader.root):
+            module = load(path)
+            names = ("middleware", "handler")
+            layer = self._made(path, module) or _offered(Middleware, module, path, name, names)
+            made[path] = (module, layer)
+            code.middleware.append(layer)
+        for file in scan(self._folder / "routes", mode="dev" if self._dev else "prod", root=self.loader.root):
+            source = str(SERVER / "routes" / file.name)
+            try:
+                module = load(file.path)
+                route = self._made(file, module) or route_of_module(
+                    module, file.pattern, file.method, source, watch=self._dev
+                )
+                made[file] = (module, route)
+                code.routes.append(route)
+            except (RouteError, ModuleFailure) as error:
+                if not self._dev or file in self.code.made:
+                    raise
+                code.problems.append(Problem(source, file.pattern, error))
+                code.routes.append(_broken_route(file, source, error))
+        return code
+
+    def _made(self, file: RouteFile | Path, module: ModuleType) -> Any:
+        before, value = self.code.made.get(file, (None, None))
+        return value if before is module else None
+
+
 class App(base.App):
     """A Longwave application, for `longwave start` and any ASGI server as it is."""
 
     def __init__(self, routes: Iterable[Route] = (), **options: Any) -> None:
         self.settings: Settings = options.pop("settings")
-        self.loader: Loader | None = options.pop("loader", None)
-        self.problems: list[Problem] = options.pop("problems", [])
-        super().__init__(routes, **options)
-        self._asgi = AsgiApp(self, self.limits, self.timeouts)
-        self._claim = Claim(self.settings.root) if self.loader is not None and not self.dev else None
+        self.project: Project | None = options.pop("project", None)
+        self.problems: list[Problem] = []
+        """Route files that could not be loaded (dev)."""
+        self._own = list(routes), list(options.pop("middleware", ()))
+        code = Code([], [], [], {}) if self.project is None else self.project.code
+        super().__init__((), **options)
+        self.offer(code)
+        self._claim = Claim(self.settings.root) if self.project is not None and not self.dev else None
+
+    def offer(self, code: Code) -> Exchange:
+        """Serve what a project's files offer, beside what the app was made with.
+
+        Raises `RouteError` for two routes of one path and method.
+        """
+        routes, middleware = self._own
+        exchange = self.set_routes([*code.routes, *routes], [*code.middleware, *middleware])
+        self.problems = code.problems
+        if self.project is not None:
+            self.project.code = code
+        return exchange
+
+    @cached_property
+    def asgi(self) -> AsgiApp:
+        """The app behind ASGI."""
+        from longwave.asgi.app import AsgiApp  # `longwave start` serves without it
+
+        served = AsgiApp(self, self.limits, self.timeouts)
+        self.server_stats = served.stats
+        return served
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope (ASGI 3.0)."""
-        await self._asgi(scope, receive, send)
+        await self.asgi(scope, receive, send)
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start and stop the app with the application that it is mounted in."""
-        return self._asgi.lifespan()
+        return self.asgi.lifespan()
 
     async def startup(self) -> None:
         """Start as `app.App` does.
@@ -108,25 +208,21 @@ def create_app(
     if settings is None:
         settings = _settings(root, config)
     dev = settings.command == "dev"
-    loader: Loader | None = None
-    problems: list[Problem] = []
+    project: Project | None = None
     loaded: list[Route] = []
     layers = [item if isinstance(item, Middleware) else Middleware(item) for item in middleware]
     starters = [item if isinstance(item, Plugin) else Plugin(item) for item in plugins]
     if root is not None:
-        folder = settings.root / SERVER
-        loader = Loader(settings.root)
-        layers = [*_load_middleware(loader, folder), *layers]
-        starters = [*_load_plugins(loader, folder), *starters]
-        loaded, problems = _load_routes(loader, folder, dev)
+        project = Project(settings.root, dev)
+        starters = [*project.load_plugins(), *starters]
+        project.code = project.read(project.loader.load)
     for key, value in (routes or {}).items():
         method, pattern = parse_route_key(key)
         loaded.append(route_of_value(value, pattern, method, f"routes[{key!r}]", watch=dev))
     app = App(
         loaded,
         settings=settings,
-        loader=loader,
-        problems=problems,
+        project=project,
         middleware=layers,
         plugins=starters,
         static=_files(settings) if root is not None else None,
@@ -136,6 +232,7 @@ def create_app(
         compress=settings.compression.websocket,
         compression=settings.compression,
         origins=settings.security.origins,
+        require_origin=settings.security.require_origin,
         trusted_proxies=settings.security.forwarded_allow_ips,
         dev=dev,
         backplane=backplane,
@@ -153,22 +250,6 @@ def _settings(root: str | os.PathLike[str] | None, config: Mapping[str, Any]) ->
     return load_settings(root, command="start", overrides=config, overrides_source="create_app(...)")
 
 
-def _load_routes(loader: Loader, folder: Path, dev: bool) -> tuple[list[Route], list[Problem]]:
-    routes: list[Route] = []
-    problems: list[Problem] = []
-    for file in scan(folder / "routes", mode="dev" if dev else "prod", root=loader.root):
-        source = str(SERVER / "routes" / file.name)
-        try:
-            module = loader.load(file.path)
-            routes.append(route_of_module(module, file.pattern, file.method, source, watch=dev))
-        except (RouteError, ModuleFailure) as error:
-            if not dev:
-                raise
-            problems.append(Problem(source, file.pattern, error))
-            routes.append(_broken_route(file, source, error))
-    return routes, problems
-
-
 def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     """Return a route that shows why its file cannot be loaded, to HTTP and to upgrades."""
     route = Route(file.pattern, source)
@@ -181,28 +262,16 @@ def _broken_route(file: RouteFile, source: str, error: Exception) -> Route:
     return route
 
 
-def _load_middleware(loader: Loader, folder: Path) -> list[Middleware]:
-    found = []
-    for name, path in scan_ordered(folder / "middleware", root=loader.root):
-        offered = _offered(loader.load(path), path, ("middleware", "handler"))
-        found.append(offered if isinstance(offered, Middleware) else Middleware(offered, name))
-    return found
-
-
-def _load_plugins(loader: Loader, folder: Path) -> list[Plugin]:
-    found = []
-    for name, path in scan_ordered(folder / "plugins", root=loader.root):
-        offered = _offered(loader.load(path), path, ("plugin", "handler"))
-        found.append(offered if isinstance(offered, Plugin) else Plugin(offered, name))
-    return found
-
-
-def _offered(module: Any, path: Path, names: tuple[str, ...]) -> Any:
-    for candidate in names:
-        value = getattr(module, candidate, None)
-        if value is not None:
-            return value
-    raise RouteError(f"{path}: expected a function called {' or '.join(f'`{n}`' for n in names)}, found none")
+def _offered(
+    kind: type[Ordered], module: ModuleType, path: Path, name: str, names: tuple[str, ...]
+) -> Ordered:
+    """Return what the file of a middleware or plugin offers by one of these names."""
+    offered = next((value for it in names if (value := getattr(module, it, None)) is not None), None)
+    if offered is None:
+        raise RouteError(
+            f"{path}: expected a function called {' or '.join(f'`{it}`' for it in names)}, found none"
+        )
+    return offered if isinstance(offered, kind) else kind(offered, name)
 
 
 def _files(settings: Settings) -> Source | None:
@@ -210,7 +279,11 @@ def _files(settings: Settings) -> Source | None:
     vite = settings.frontend.vite
     if not vite.enabled:
         return _static(settings)
-    return None if settings.command == "dev" else BuiltFrontend(vite.root / vite.dist)
+    if settings.command == "dev":
+        return None
+    from longwave.web.frontend import BuiltFrontend
+
+    return BuiltFrontend(vite.root / vite.dist)
 
 
 def _static(settings: Settings) -> Source:

@@ -8,8 +8,9 @@ the server tells the `Session` what happens, and the session speaks through its 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from longwave.types import Compression, Fields, Piece, SendStatus, SlowPolicy, Wire
 
@@ -24,6 +25,7 @@ __all__ = [
     "Session",
     "StreamReply",
     "UpgradeReply",
+    "failed_reply",
 ]
 
 Address: TypeAlias = tuple[str, int]
@@ -45,9 +47,11 @@ class Body(Protocol):
 class Request:
     """One HTTP request, or one to become a WebSocket, whose head was checked.
 
-    `target` is the request target in origin form, as it came: path, then `?` and query. `headers` have
-    lower-case names. `release` drops what can be had again from the raw head, so that a connection that
-    stays open for hours does not hold its parsed head.
+    `target` is the request target in origin form, as it came: path, then `?` and query; below a mount
+    without its part, which is `prefix`, percent-encoded too. `headers` have lower-case names. `release`
+    drops what can be had again from the raw head, so that a connection that stays open for hours does not
+    hold its parsed head. `knows_scheme` is false where `scheme` is that of our own connection, and a proxy
+    may have ended TLS unseen.
     """
 
     __slots__ = (
@@ -58,7 +62,9 @@ class Request:
         "client",
         "http_version",
         "is_upgrade",
+        "knows_scheme",
         "method",
+        "prefix",
         "scheme",
         "target",
     )
@@ -74,6 +80,7 @@ class Request:
         scheme: str = "http",
         client: Address | None = None,
         is_upgrade: bool = False,
+        prefix: str = "",
         raw: bytes = b"",
         parse: Callable[[bytes], Fields] | None = None,
     ) -> None:
@@ -82,8 +89,10 @@ class Request:
         self.body = body
         self.http_version = http_version
         self.scheme = scheme
+        self.knows_scheme = scheme == "https"
         self.client = client
         self.is_upgrade = is_upgrade
+        self.prefix = prefix
         self._headers: Fields | None = headers
         self._raw = raw
         self._parse = parse
@@ -179,8 +188,7 @@ class Session(Protocol):
         """The connection is gone. 1005: the client gave no code; 1006: it was lost."""
 
 
-@dataclass(slots=True)
-class FullReply:
+class FullReply(Struct):
     """A response whose body is known.
 
     The server adds `content-length` where the status has a body.
@@ -191,8 +199,7 @@ class FullReply:
     body: bytes = b""
 
 
-@dataclass(slots=True)
-class StreamReply:
+class StreamReply(Struct):
     """A response head, and the session that writes its body through the link.
 
     `format` picks the wire: "sse" encodes publications as events, "body" passes bytes through. The server
@@ -206,8 +213,7 @@ class StreamReply:
     format: Literal["sse", "body"] = "sse"
 
 
-@dataclass(slots=True)
-class UpgradeReply:
+class UpgradeReply(Struct):
     """An accepted WebSocket: extra headers, the chosen subprotocol, the session.
 
     `compress` is what is wanted of compression, None none; a server that cannot leaves it out.
@@ -241,3 +247,9 @@ class Application(Protocol):
 
         Waits for what is still running, within its own limits.
         """
+
+
+def failed_reply() -> FullReply:
+    """Return the answer to a request whose handling failed; it does not say why."""
+    body = b'{"error":true,"status":500,"message":"Server Error","unhandled":true}'
+    return FullReply(500, [(b"content-type", b"application/json")], body)

@@ -73,14 +73,22 @@ class RequestError(LongwaveError):
     """An HTTP request cannot be read.
 
     `status` is the answer, after which the connection closes. RFC 9112 section 9.6: after an error in framing
-    nothing that follows can be trusted.
+    nothing that follows can be trusted. `limit` is the setting that was passed, such as `limits.body`.
     """
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        limit: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
+        self.limit = limit
 
 
 class HTTPError(LongwaveError):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Limits", "Timeouts"]
+from msgspec import Struct
+
+__all__ = ["COUNTERS", "Limits", "Timeouts"]
 
 KIB = 1024
 MIB = 1024 * KIB
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds in bytes or counts.
 
     What happens when one is passed stands in docs/reference/limits.md.
@@ -53,8 +54,7 @@ class Limits:
     """Characters of a topic; past it `ValueError`. Centrifugo: 255."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Time limits in seconds."""
 
     header: float = 10.0
@@ -79,3 +79,11 @@ class Timeouts:
     """For everything to end after SIGTERM; past it everything is cut. Kubernetes kills at 30 s."""
     heartbeat: float = 15.0
     """Silence of an event stream before a comment is sent. 0 is off. WHATWG HTML: 15 s."""
+
+
+COUNTERS: Final = tuple(
+    f"{section}.{name}"
+    for section, kind in (("limits", Limits), ("timeouts", Timeouts))
+    for name in kind.__struct_fields__
+)
+"""The names of all limits and time-outs, under which it is counted how often each was passed."""

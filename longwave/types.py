@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 __all__ = ["Compression", "EventWire", "Fields", "Piece", "Publication", "SendStatus", "SlowPolicy", "Wire"]
 
@@ -37,8 +38,7 @@ class SlowPolicy(enum.Enum):
     DROP_OLD = "drop_old"
 
 
-@dataclass(frozen=True, slots=True)
-class Compression:
+class Compression(Struct, frozen=True):
     """How messages of a WebSocket are compressed where its client can (RFC 7692)."""
 
     context_takeover: bool = False

@@ -19,7 +19,8 @@ runs() { has "$1" && "$1" --version >/dev/null 2>&1; } # Ubuntu's chromium is a 
 may_install() { [ "$(id -u)" = 0 ] && has apt-get; }
 
 apt_install() {
-    export DEBIAN_FRONTEND=noninteractive
+    # The last two: nginx is wanted as a program, not as a service that listens on port 80.
+    export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1
     apt-get -qq -o DPkg::Lock::Timeout=600 update </dev/null &&
         apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "$@" </dev/null >/dev/null
 }
@@ -55,6 +56,8 @@ install_tools() {
     runs chromium || runs chromium-browser || runs google-chrome || { missing="$missing Chromium" packages="$packages chromium"; }
     has gcc || has cc || { missing="$missing gcc" packages="$packages gcc libc6-dev"; }
     has curl || { missing="$missing curl" packages="$packages curl"; }
+    has strace || { missing="$missing strace" packages="$packages strace"; }
+    has nginx || [ -x /usr/sbin/nginx ] || { missing="$missing nginx" packages="$packages nginx"; }
     has node || { missing="$missing Node.js" packages="$packages nodejs"; }
     [ -n "$missing" ] || return 0
     if may_install; then
@@ -66,6 +69,14 @@ install_tools() {
     say "the tests that need$missing will be skipped; as root: apt-get install$packages"
 }
 
+install_npm_package() { # beside what `make calibrate` installs; a few hundred kilobytes, without dependencies
+    folder=$VENV/calibration
+    if [ -d "$folder/node_modules/${1%@*}" ]; then return; fi
+    if has npm && mkdir -p "$folder" && say "installing $1 from npm" &&
+        npm install --silent --no-audit --no-fund --fetch-retries=1 --prefix "$folder" "$1" </dev/null; then return; fi
+    say "the tests that need npm's ${1%@*} will be skipped; with npm there: make tools"
+}
+
 case ${1:-} in
     run)
         make_venv
@@ -75,6 +86,8 @@ case ${1:-} in
         make_venv
         install_package '.[dev]' "with what its tests need"
         touch $VENV/.setup-test ;;
-    tools) install_tools ;;
+    tools)
+        install_tools
+        install_npm_package ws@8.23.0 ;;
     *) fail "usage: scripts/setup.sh run|test|tools" ;;
 esac

@@ -14,7 +14,7 @@ from typing import cast
 from bench.robustness.crowd import Member, crowd
 from bench.robustness.target import Latencies, Target, until
 
-__all__ = ["FanOut", "Listener", "Overload", "Publisher", "fan_out", "overload"]
+__all__ = ["FanOut", "Listener", "Overload", "Publisher", "fan_out", "overload", "quiet"]
 
 WORK = "/bench/work?ms=4"
 
@@ -59,6 +59,11 @@ class Publisher:
         self._name = name
         self._size = size
         self.said = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Say no more, whatever is left of the time."""
+        self._stopped = True
 
     async def speak(self, rate: float, seconds: float) -> None:
         """Publish; a message that is late is as old as it would have been in time."""
@@ -66,6 +71,8 @@ class Publisher:
         for number in range(round(rate * seconds)):
             due = began + number / rate
             await until(due)
+            if self._stopped:
+                return
             text = b"%03d%09d%020d" % (self._name, self.said, int(due * 1e9))
             self._member.send(text.ljust(self._size, b"."))
             self.said += 1
@@ -98,7 +105,7 @@ async def fan_out(
         began = time.monotonic()
         await asyncio.gather(*(voice.speak(rate / publishers, seconds) for voice in voices))
         said = sum(voice.said for voice in voices)
-        await _quiet(members, said, seconds)
+        await quiet(members, said)
         return FanOut(
             expected=said * listeners,
             got=sum(member.got for member in members),
@@ -109,7 +116,7 @@ async def fan_out(
         )
 
 
-async def _quiet(members: Sequence[Listener], said: int, seconds: float) -> None:
+async def quiet(members: Sequence[Listener], said: int) -> None:
     """Wait until all have all, or nothing has come for two seconds."""
     last, since = -1, time.monotonic()
     while time.monotonic() - since < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import zlib
 from collections import Counter
@@ -40,15 +41,22 @@ async def fragments(
 
 
 async def deflate_bomb(
-    target: Target, size: int, *, pieces: int = 1, patience: float = 20.0, path: str = "/bench/packed"
+    target: Target, size: int, *, pieces: int = 1, takeover: bool = False, patience: float = 20.0
 ) -> Hostile | None:
-    """Send zeros, compressed to a thousandth, in so many frames; None where compression is not negotiated."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    parts, zeros = [], bytes(MIB)
-    for _ in range(size // MIB):
-        parts.append(packer.compress(zeros))
-    parts.append(packer.flush(zlib.Z_SYNC_FLUSH))
-    packed = b"".join(parts)[:-4]
+    """Send zeros, compressed to a thousandth, in so many frames; None where compression is not negotiated.
+
+    With `takeover` a harmless message fills the window first, and the bomb refers to it.
+    """
+    path = "/bench/takeover" if takeover else "/bench/packed"
+    # A window of 4 KiB is what Longwave asks for; a smaller one than agreed on is always right.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -12)
+    before = b""
+    if takeover:
+        packed = packer.compress(os.urandom(32 * 1024)) + packer.flush(zlib.Z_SYNC_FLUSH)
+        before = frame(packed[:-4], 2, first=0x40)
+    # After a full flush each MiB of zeros is as the one before.
+    packed = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = (packed * (size // MIB))[:-4]
     step = -(-len(packed) // pieces)
     cut = [packed[at : at + step] for at in range(0, len(packed), step)]
     data = [
@@ -57,9 +65,11 @@ async def deflate_bomb(
     ]
     async with crowd(target.port) as people:
         first = await people.join(path, Handshaken, deflate=True)
-        if b"permessage-deflate" not in first.head:
+        if b"permessage-deflate" not in first.head or (
+            takeover and b"client_no_context_takeover" in first.head
+        ):
             return None
-    return await _attack(target, path, data, patience, deflate=True)
+    return await _attack(target, path, data, patience, deflate=True, before=before)
 
 
 class Handshaken(Member):
@@ -78,14 +88,22 @@ class Handshaken(Member):
 
 
 async def _attack(
-    target: Target, path: str, data: list[bytes], patience: float, *, deflate: bool = False
+    target: Target,
+    path: str,
+    data: list[bytes],
+    patience: float,
+    *,
+    deflate: bool = False,
+    before: bytes = b"",
 ) -> Hostile:
     async with crowd(target.port) as people:
         calm = await people.join(path, Member, deflate=deflate)
         calm.send(b"warm")
         member = await people.join(path, Member, deflate=deflate)
-        await asyncio.sleep(0.1)
-        before = target.rss()
+        member.transport.write(before)
+        await asyncio.sleep(0.3)
+        assert member.code is None, "what came before the attack was refused"
+        rss = target.rss()
         target.forget_peak()
         began, sent = time.monotonic(), 0
         for piece in data:
@@ -100,7 +118,7 @@ async def _attack(
             await asyncio.sleep(0.005)
         seconds = time.monotonic() - began
         await asyncio.sleep(0.1)
-        return Hostile(sent, member.code, seconds, target.peak() - before)
+        return Hostile(sent, member.code, seconds, target.peak() - rss)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,10 +140,20 @@ class BlackHole:
         self.port = 0
         self.ends: list[asyncio.Future[None]] = []
         self._swallows = False
+        self._open: set[asyncio.StreamWriter] = set()
 
     def swallow(self) -> None:
         """From now on nothing comes through."""
         self._swallows = True
+
+    def carry_on(self) -> None:
+        """Carry what comes from now on; what was swallowed is gone."""
+        self._swallows = False
+
+    def cut(self) -> None:
+        """Cut all connections that are open."""
+        for writer in list(self._open):
+            writer.transport.abort()
 
     async def carry(self, client: Stream, server: Stream) -> None:
         """Carry both ways, until the server ends its connection."""
@@ -151,12 +161,14 @@ class BlackHole:
         forth = asyncio.create_task(self._pipe(client[0], server[1]))
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ends.append(ended)
+        self._open |= {client[1], server[1]}
         try:
             await back
             if not ended.done():
                 ended.set_result(None)
         finally:
             forth.cancel()
+            self._open -= {client[1], server[1]}
             for writer in (client[1], server[1]):
                 writer.transport.abort()
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bench.robustness.crowd import crowd
-from bench.robustness.load import Listener, Publisher
+from bench.robustness.load import Listener, Publisher, quiet
 from bench.robustness.target import Latencies, Target
 
 __all__ = ["SlowSubscriber", "slow_subscriber"]
@@ -43,12 +43,14 @@ async def slow_subscriber(
     *,
     size: int = 1024,
     publishers: int = 1,
+    after: float | None = None,
     buffered: Callable[[], Awaitable[int]] | None = None,
     is_cut: Callable[[], Awaitable[bool]] | None = None,
 ) -> SlowSubscriber:
     """Publish for some seconds to listeners that read, and for some more while one of them does not.
 
-    `buffered` and `is_cut` ask the server for what waits, and whether it has let go of the one.
+    `buffered` and `is_cut` ask the server for what waits, and whether it has let go of the one. Once it has,
+    it goes on for the seconds of `after`, where that is set.
     """
     before, during, unread = Latencies(), Latencies(), Latencies()
     async with crowd(target.port) as people:
@@ -63,7 +65,7 @@ async def slow_subscriber(
             await asyncio.gather(*(voice.speak(rate / publishers, time_) for voice in voices))
 
         await speak(seconds[0])
-        await asyncio.sleep(0.2)
+        await quiet(others, sum(voice.said for voice in voices))
         for member in others:
             member.latencies = during
         slow.transport.pause_reading()
@@ -76,12 +78,13 @@ async def slow_subscriber(
             if result.cut_after is None and is_cut is not None and await is_cut():
                 result.cut_after = time.monotonic() - began
                 slow.transport.resume_reading()
+            if result.cut_after is not None and after is not None:
+                if time.monotonic() - began > result.cut_after + after:
+                    for voice in voices:
+                        voice.stop()
             await asyncio.sleep(0.02)
         said = sum(voice.said for voice in voices)
-        for _ in range(100):
-            if all(member.got == said for member in others):
-                break
-            await asyncio.sleep(0.02)
+        await quiet(others, said)
         if result.cut_after is None:
             slow.transport.resume_reading()
             await asyncio.sleep(0.5)

@@ -7,6 +7,7 @@ import contextlib
 import random
 import socket
 import struct
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ from bench.robustness.crowd import Crowd, Member, frame, upgrade_head
 __all__ = ["RUDE", "Population", "stay"]
 
 ROOM = "/room"
+PATIENCE = 30
+"""Seconds after which a visit that did not end is a fault of the server, and not of a busy machine."""
 Rude: TypeAlias = Callable[[int, random.Random], Awaitable[None]]
 
 
@@ -63,10 +66,10 @@ class Population:
         """Come, do one thing that nobody should do, and go."""
         name = self.random.choice(list(RUDE))
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await RUDE[name](self.port, self.random)
-        except TimeoutError:
-            self.troubles.append(f"{name}: no end within 10 s")
+        except TimeoutError as error:
+            self.troubles.append(f"{name}: no end within {PATIENCE} s at `{_line(error)}`")
         await asyncio.sleep(self.random.uniform(0, 0.05))
 
     async def ask(self) -> None:
@@ -119,6 +122,13 @@ async def _open(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return reader, writer
 
 
+def _line(error: TimeoutError) -> str:
+    """Return the line that was waited in when the time was over."""
+    cause = error.__cause__ or error
+    lines = [frame.line for frame in traceback.extract_tb(cause.__traceback__) if frame.filename == __file__]
+    return (lines[-1] if lines else None) or "nowhere"
+
+
 def _reset(writer: asyncio.StreamWriter) -> None:
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -133,7 +143,9 @@ def _attack(data: Callable[[random.Random], bytes], *, wait: bool = False) -> Ru
         try:
             for _ in range(3):
                 writer.write(frame(f"join room {chance.randrange(200)}".encode()))
-            writer.write(frame(b"say all hello"))
+            # Not all of them: the server would do little else than tell everybody.
+            room = "all" if chance.random() < 0.05 else f"room {chance.randrange(200)}"
+            writer.write(frame(f"say {room} hello".encode()))
             writer.write(data(chance))
             await asyncio.sleep(chance.uniform(0, 0.05))
             if wait:
@@ -183,6 +195,29 @@ async def _deaf(port: int, chance: random.Random) -> None:
         _reset(writer)
 
 
+async def _leaves_stream(port: int, chance: random.Random) -> None:
+    """Go from a stream that has begun."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(GET)
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(chance.uniform(0, 0.05))
+    finally:
+        _reset(writer) if chance.random() < 0.5 else writer.transport.abort()
+
+
+async def _half_closed_request(port: int, chance: random.Random) -> None:
+    """Ask for a stream, say that nothing more comes, and wait for what there is."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(chance.choice((GET, POST)))
+        writer.write_eof()
+        while await reader.read(65536):
+            pass
+    finally:
+        writer.transport.abort()
+
+
 HEAD = upgrade_head(ROOM, 80)
 GET = b"GET /room HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 POST = b"POST /room HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n" + b"w" * 500
@@ -202,7 +237,8 @@ RUDE: dict[str, Rude] = {
     "does not read": _deaf,
     "leaves inside a handshake": _request(HEAD),
     "leaves inside a request": _request(POST),
-    "leaves a stream": _request(GET + b" "),
+    "leaves a stream": _leaves_stream,
+    "half closes a request": _half_closed_request,
     "sends a bad request": _request(BAD, wait=True),
     "asks for nothing that is there": _request(
         b"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", wait=True

@@ -125,7 +125,7 @@ def plot(file: Path, samples: Sequence[Sample]) -> bool:
         )
     lower.set_ylim(bottom=0)
     lower.set_xlabel("seconds")
-    lower.legend(loc="lower center", ncols=6, frameon=False, fontsize="small")
+    lower.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=6, frameon=False, fontsize="small")
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

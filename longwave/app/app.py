@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
 
-from longwave.app.current import current, running
-from longwave.app.dispatch import Dispatcher, encode_reply, refuse_stream, wants_stream
+from msgspec import Struct
+
+from longwave.app.dispatch import Dispatcher
+from longwave.app.error_reply import encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
+from longwave.app.exchange import Exchange, move_on, pair_routes
 from longwave.app.handlers import Middleware, Plugin
 from longwave.app.hooks import Hooks, WebSocketHandler, combine_hooks, compile_hooks
-from longwave.app.route import WEBSOCKET, Route
+from longwave.app.route import WEBSOCKET, Endpoint, Route
 from longwave.app.runtime import Clock, Runtime
+from longwave.app.tasks import is_being_cancelled
 from longwave.app.values import decoder_for, encode_value
 from longwave.contract import FullReply, Reply, Request
 from longwave.core.forwarded import TrustedProxies
@@ -29,17 +31,21 @@ from longwave.limits import Limits, Timeouts
 from longwave.routing.table import Match, Table
 from longwave.types import Compression
 
-__all__ = ["App", "RouteInfo", "Source"]
+__all__ = ["App", "RouteInfo", "Source", "current", "publish", "running"]
 
 error_log = logging.getLogger("longwave.error")
+
+current: ContextVar[App] = ContextVar("longwave_app")
+"""The app of the request, hook or task that runs."""
+running: dict[App, None] = {}
+"""The apps of this process that were started and not stopped."""
 
 Source = Callable[[Event, "Match[Any] | None"], "Awaitable[Any] | Any"]
 """Answers what is no route: static files, a proxy. Given the event and the route that there is all the same;
 returns a response, or None to let others answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteInfo:
+class RouteInfo(Struct, frozen=True):
     """One line of `longwave routes`."""
 
     method: str | None
@@ -64,6 +70,7 @@ class App:
         compress: bool = False,
         compression: Compression | None = None,
         origins: Sequence[str] = (),
+        require_origin: bool = False,
         trusted_proxies: Sequence[str] = (),
         dev: bool = False,
         backplane: Backplane | None = None,
@@ -76,6 +83,7 @@ class App:
         self.compress = compress
         self.compression = compression or Compression()
         self.origins = tuple(origins)
+        self.require_origin = require_origin
         self._proxies = TrustedProxies(trusted_proxies)
         self.dev = dev
         self.node = str(uuid4())
@@ -93,11 +101,13 @@ class App:
         self._starting: asyncio.Event | None = None
         self._is_ready = self._is_stopping = False
         self._routes: list[Route] = []
-        self._added: list[Source] = []
+        self._middleware: tuple[Middleware, ...] = ()
+        self._sources: tuple[Source, ...] = ()
         self._files = () if static is None else (static,)
-        self._dispatcher = Dispatcher(self, middleware, self._files)
-        self.table: Table[Callable[[Any], Any] | Route] = Table()
-        self.set_routes(routes)
+        self.generation = 0
+        """How often the routes were set."""
+        self.table: Table[Endpoint | Route] = Table()
+        self.set_routes(routes, middleware)
 
     # What a developer uses.
 
@@ -150,12 +160,22 @@ class App:
     def stats(self) -> dict[str, int]:
         """Return counters of this worker: peers, streams, publications, deliveries.
 
-        On our own server also its connections and how often each limit was passed, as `server.*`.
+        `limits.*` and `timeouts.*` are how often each was passed. On our own server its connections, requests
+        and messages are there as `server.*`.
         """
         counters = self.runtime.stats()
         if self.server_stats is not None:
-            counters.update((f"server.{name}", count) for name, count in self.server_stats().items())
+            for name, count in self.server_stats().items():
+                if name.startswith(("limits.", "timeouts.")):
+                    counters[name] += count
+                else:
+                    counters[f"server.{name}"] = count
         return counters
+
+    def passed(self, name: str) -> None:
+        """Count that a limit or time-out was passed."""
+        if self._runtime is not None:
+            self._runtime.passed[name] += 1
 
     @property
     def runtime(self) -> Runtime:
@@ -170,7 +190,7 @@ class App:
         Raises `LookupError` when it has no single one.
         """
         for route in self._routes:
-            if route.handler is handler:
+            if route.serves(handler):
                 if handler.namespace:
                     return handler.namespace
                 if "[" in route.pattern:
@@ -183,27 +203,47 @@ class App:
 
     # Called when the table changes.
 
-    def set_routes(self, routes: Iterable[Route]) -> None:
-        """Serve these routes from now on.
+    def set_routes(self, routes: Iterable[Route], middleware: Sequence[Middleware] | None = None) -> Exchange:
+        """Serve these routes from now on, behind this middleware.
 
-        Raises `RouteError` for two of one path and method.
+        None leaves the middleware as it is. Open WebSockets whose path is served still have the new hooks
+        from their next message on; the others are closed with 1012. Streams of routes that changed end, and
+        their clients come back. What has begun goes on in the code that it began in. Raises `RouteError` for
+        two of one path and method.
         """
-        table: Table[Callable[[Any], Any] | Route] = Table()
-        kept = list(routes)
-        for route in kept:
+        news = list(routes)
+        pairs = pair_routes(self._routes, news)
+        table: Table[Endpoint | Route] = Table()
+        for route in news:
             for method, endpoint in route.endpoints.items():
                 table.add(route.pattern, method, endpoint, route.source)
             if route.takes_upgrades:
-                table.add(route.pattern, WEBSOCKET, route, route.source)
+                table.add(route.pattern, WEBSOCKET, pairs.get(route, route), route.source)
+        for new, old in pairs.items():
+            old.become(new)
+        kept = [pairs.get(route, route) for route in news]
+        for route in self._routes:
+            route.is_gone = True
+        for route in kept:
+            route.is_gone = False
         self._apply_hooks(kept)
-        self.table, self._routes = table, kept
+        before, self.table, self._routes = self.table, table, kept
+        layers = self._middleware
+        if middleware is not None:
+            self._middleware = tuple(middleware)
+        self._dispatcher = Dispatcher(self, table, self._middleware, (*self._sources, *self._files))
+        self.generation += 1
         # It holds the types of the code before, and with them all of that code.
         decoder_for.cache_clear()
+        if self._runtime is None:
+            return Exchange()
+        return move_on(self._runtime, before, table, self._middleware != layers)
 
     def add_source(self, source: Source) -> None:
         """Ask a source before the static files, and after those that were added before it."""
-        self._added.append(source)
-        self._dispatcher.sources = (*self._added, *self._files)
+        self._sources = (*self._sources, source)
+        sources = (*self._sources, *self._files)
+        self._dispatcher = Dispatcher(self, self.table, self._middleware, sources)
 
     def _apply_hooks(self, routes: Iterable[Route]) -> None:
         for route in routes:
@@ -232,9 +272,11 @@ class App:
 
     async def _handle_later(self, event: Event, started: asyncio.Event) -> Reply:
         """Let a client that asks for a WebSocket wait for the end of the start-up."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self.timeouts.upgrade):
                 await started.wait()
+        except TimeoutError:
+            self.passed("timeouts.upgrade")
         if not self._is_ready:
             return self._refuse(event)
         reply = self._dispatcher.handle(event)
@@ -252,7 +294,8 @@ class App:
         if said is None:
             return
         request.client = said.client or request.client
-        request.scheme = said.scheme or request.scheme
+        if said.scheme is not None:
+            request.scheme, request.knows_scheme = said.scheme, True
         if said.host is not None:
             request.replace_header(b"host", said.host)
 
@@ -328,8 +371,7 @@ class App:
                 async with asyncio.timeout(self.timeouts.shutdown):
                     await result
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_being_cancelled():
                 raise
             error_log.error("shutdown of %r failed", closer, exc_info=error)
         except Exception as error:
@@ -339,11 +381,46 @@ class App:
         result = plugin.function(self)
         if inspect.isasyncgen(result):
             await anext(result, None)
-            self.on_shutdown(lambda: _finish(result))
+            self.on_shutdown(_Rest(plugin, result))
         elif inspect.isawaitable(result):
             await result
 
 
-async def _finish(generator: AsyncIterator[Any]) -> None:
-    if await anext(generator, os) is not os:
-        raise RuntimeError("a plugin that yields does so once")
+def publish(
+    topic: str,
+    data: Any,
+    *,
+    namespace: str | None = None,
+    of: WebSocketHandler | None = None,
+    compress: bool | None = None,
+) -> None:
+    """Publish to every subscriber of a topic, by the app that this code runs in.
+
+    As `App.publish`. Outside of any app's code the only one that runs is meant; raises `LookupError` when
+    there is none, or more than one.
+    """
+    app = current.get(None)
+    if app is None or app not in running:
+        if len(running) != 1:
+            raise LookupError(
+                "publish() knows no app: none is running"
+                if not running
+                else f"publish() cannot choose among {len(running)} running apps: use app.publish()"
+            )
+        (app,) = running
+    app.publish(topic, data, namespace=namespace, of=of, compress=compress)
+
+
+class _Rest:
+    """What is left of a plugin that yields."""
+
+    def __init__(self, plugin: Plugin, generator: AsyncIterator[Any]) -> None:
+        self._plugin = plugin
+        self._generator = generator
+
+    async def __call__(self) -> None:
+        if await anext(self._generator, self) is not self:
+            raise RuntimeError("a plugin that yields does so once")
+
+    def __repr__(self) -> str:
+        return f"the plugin {self._plugin.name}"

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from longwave.app.body_stream import BodyStream
-from longwave.app.error_page import describe, error_page
+from longwave.app.error_reply import encode_reply, refuse_stream, wants_stream
 from longwave.app.event import Event
 from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.handlers import Middleware
-from longwave.app.pump import END_ID, close_items, pump
-from longwave.app.response import HTML, PassedResponse, Response, error_fields, error_response, to_response
-from longwave.app.route import WEBSOCKET, Route
+from longwave.app.iterators import END_ID, BodyStream, close_items, pump
+from longwave.app.response import PassedResponse, Response, to_response
+from longwave.app.route import WEBSOCKET, Endpoint, Route
+from longwave.app.tasks import is_being_cancelled
 from longwave.app.upgrade import accept_upgrade, check_stream
-from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply
+from longwave.contract import FullReply, Reply, StreamReply, UpgradeReply, failed_reply
+from longwave.core.paths import printable
 from longwave.errors import HTTPError
-from longwave.routing.table import METHODS
+from longwave.routing.table import METHODS, Table
 
 if TYPE_CHECKING:
     from longwave.app.app import App, Source
 
-__all__ = ["Dispatcher", "encode_reply", "refuse_stream", "wants_stream"]
+__all__ = ["Dispatcher"]
 
 error_log = logging.getLogger("longwave.error")
 
@@ -39,15 +39,22 @@ class Dispatcher:
     """Runs one event through middleware, other sources and routes of an app.
 
     `sources` are asked, in order, where no route without parameters answers a plain request, and for every
-    upgrade.
+    upgrade. A reload makes another dispatcher: what has begun ends in the code that it began in.
     """
 
-    __slots__ = ("_app", "_middleware", "sources")
+    __slots__ = ("_app", "_middleware", "_sources", "_table")
 
-    def __init__(self, app: App, middleware: Sequence[Middleware], sources: Sequence[Source]) -> None:
+    def __init__(
+        self,
+        app: App,
+        table: Table[Endpoint | Route],
+        middleware: Sequence[Middleware],
+        sources: Sequence[Source],
+    ) -> None:
         self._app = app
+        self._table = table
         self._middleware = tuple(middleware)
-        self.sources = tuple(sources)
+        self._sources = tuple(sources)
 
     def handle(self, event: Event) -> Reply | Awaitable[Reply]:
         """Answer at once where no middleware and nothing asynchronous is in the way."""
@@ -69,6 +76,7 @@ class Dispatcher:
         loop = self._app.runtime.loop
         reply: asyncio.Future[Reply] = loop.create_future()
         event.reply = reply
+        event.generation = self._app.generation
         task = event.task = loop.create_task(self._complete(event, work, reply))
         reply.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
         return reply
@@ -81,7 +89,7 @@ class Dispatcher:
                 value = await work if hasattr(work, "__await__") else work
                 result = self._reply(event, await self._settle(event, value))
         except asyncio.CancelledError as error:
-            if reply.cancelled() or _is_being_cancelled():
+            if reply.cancelled() or is_being_cancelled():
                 if event.stream is not None:
                     event.stream.end()
                 reply.cancel()
@@ -112,6 +120,7 @@ class Dispatcher:
         except TimeoutError as error:
             if not timeout.expired():
                 raise
+            self._app.passed("timeouts.upgrade")
             message = f"the upgrade took longer than {limit:g} s (timeouts.upgrade)"
             raise HTTPError(503, message, headers={"retry-after": "1"}) from error
 
@@ -151,9 +160,9 @@ class Dispatcher:
 
     def _dispatch(self, event: Event) -> Any:
         """Return what the route returns, awaitable or not; raises `HTTPError` where there is none."""
-        match = self._app.table.match(event.path, WEBSOCKET if event.is_upgrade else event.method)
-        if self.sources and (match is None or match.params or event.is_upgrade):
-            for source in self.sources:
+        match = self._table.match(event.path, WEBSOCKET if event.is_upgrade else event.method)
+        if self._sources and (match is None or match.params or event.is_upgrade):
+            for source in self._sources:
                 found = source(event, match)
                 if found is not None:
                     return found
@@ -263,13 +272,14 @@ class Dispatcher:
                 return self._reply(event, error)
             if not isinstance(error, HTTPError):
                 self._app.runtime.count_error()
-                error_log.error("%s %s failed", event.method, event.path, exc_info=error)
+                error_log.error("%s %s failed", event.method, printable(event.path), exc_info=error)
             elif error.status == 503 and wants_stream(event):
                 return refuse_stream()
             return encode_reply(event, error, self._app.dev)
         except Exception as second:
-            error_log.error("the answer to %s %s failed", event.method, event.path, exc_info=second)
-            return error_reply(HTTPError(500, "Server Error"), unhandled=True)
+            path = printable(event.path)
+            error_log.error("the answer to %s %s failed", event.method, path, exc_info=second)
+            return failed_reply()
 
 
 class _Next:
@@ -307,26 +317,6 @@ class _Next:
             drop(self.passed.reply())
 
 
-def encode_reply(event: Event | None, error: BaseException, dev: bool) -> FullReply:
-    """Return the reply of an error: JSON, or in dev a page for a browser."""
-    unhandled = not isinstance(error, HTTPError)
-    shown = (
-        error if isinstance(error, HTTPError) else HTTPError(500, describe(error) if dev else "Server Error")
-    )
-    if dev and event is not None and "text/html" in event.headers.get("accept", ""):
-        page = error_page(event, error).encode(errors="replace")
-        fields = [*error_fields(shown), (b"content-type", HTML.encode())]
-        return FullReply(shown.status, fields, page)
-    return error_reply(shown, unhandled=unhandled)
-
-
-def error_reply(error: HTTPError, *, unhandled: bool = False) -> FullReply:
-    """Return the reply of an error in its one JSON shape."""
-    response = error_response(error, unhandled=unhandled)
-    assert isinstance(response.body, bytes)
-    return FullReply(response.status, response.fields, response.body)
-
-
 def drop(reply: Reply) -> None:
     """End the session of a reply that is not sent."""
     if isinstance(reply, FullReply):
@@ -335,21 +325,6 @@ def drop(reply: Reply) -> None:
         reply.session.end()
     else:
         reply.session.closed(1006, "")
-
-
-def refuse_stream() -> FullReply:
-    """Return a refusal that EventSource comes back from.
-
-    It never does after a 503 (WHATWG HTML 9.2.3).
-    """
-    retry = random.randrange(2000, 10_000)
-    fields = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-    return FullReply(200, fields, b"retry: %d\n\n" % retry)
-
-
-def wants_stream(event: Event) -> bool:
-    """Whether the client is an EventSource, or behaves as one."""
-    return not event.is_upgrade and "text/event-stream" in event.headers.get("accept", "")
 
 
 def _is_mounted(endpoint: Any, methods: dict[str | None, Any]) -> bool:
@@ -362,11 +337,6 @@ def _end_unless(stream: EventStream, reply: Reply) -> None:
     """End a stream that is not the answer."""
     if not (isinstance(reply, StreamReply) and reply.session is stream):
         stream.end()
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _no_endpoint(event: Event, methods: dict[str | None, Any]) -> Response:

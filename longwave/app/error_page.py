@@ -8,22 +8,15 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longwave.app.error_reply import describe
 from longwave.errors import HTTPError
 
 if TYPE_CHECKING:
     from longwave.app.event import Event
 
-__all__ = ["describe", "error_page"]
+__all__ = ["error_page"]
 
 OURS = str(Path(__file__).resolve().parents[1])
-
-
-def describe(error: BaseException) -> str:
-    """Return an error as `Type: text`; one whose text cannot be had as its type."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
 
 
 def error_page(event: Event, error: BaseException) -> str:

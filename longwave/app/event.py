@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from longwave.app.headers import Headers
-from longwave.app.response import StagedResponse
+from longwave.app.response import Headers, StagedResponse
 from longwave.app.values import decode_json
 from longwave.contract import Address, Reply, Request
 from longwave.core.cookies import parse_cookies
-from longwave.core.forms import Form, parse_form
+from longwave.core.paths import printable
 from longwave.core.query import Query, parse_query
 from longwave.errors import HTTPError, MessageError, RequestError
 from longwave.types import Fields
@@ -19,6 +18,7 @@ from longwave.types import Fields
 if TYPE_CHECKING:
     from longwave.app.app import App
     from longwave.app.event_stream import EventStream
+    from longwave.core.forms import Form
 
 __all__ = ["Event"]
 
@@ -39,6 +39,7 @@ class Event:
         "_response",
         "app",
         "context",
+        "generation",
         "method",
         "params",
         "path",
@@ -63,6 +64,8 @@ class Event:
         self.stream: EventStream | None = None
         self.reply: asyncio.Future[Reply] | None = None
         self.task: asyncio.Task[None] | None = None
+        self.generation: int
+        """That of the routes which a task of this request runs in; set with `task`."""
 
     @property
     def headers(self) -> Headers:
@@ -107,7 +110,8 @@ class Event:
     @property
     def url(self) -> str:
         """The whole URL as the client asked for it."""
-        return f"{self.scheme}://{self.host}{self._request.target.decode('latin-1')}"
+        request = self._request
+        return f"{self.scheme}://{self.host}{request.prefix}{request.target.decode('latin-1')}"
 
     @property
     def remote_address(self) -> Address | None:
@@ -179,6 +183,8 @@ class Event:
 
         Raises `HTTPError` 400 or 415.
         """
+        from longwave.core.forms import parse_form  # for apps that have forms
+
         return parse_form(self.headers.get("content-type", ""), await self.bytes())
 
     async def chunks(self) -> AsyncIterator[bytes_]:
@@ -198,7 +204,7 @@ class Event:
         self._request.release()
 
     def __repr__(self) -> str:
-        return f"<Event {self.method} {self.path}>"
+        return f"<Event {self.method} {printable(self.path)}>"
 
 
 bytes_ = bytes

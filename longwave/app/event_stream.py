@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from longwave.app.callbacks import Callbacks
-from longwave.app.event_message import EventMessage, encode_push
-from longwave.app.scope import Scope, refuse
+from longwave.app.tasks import Callbacks, Scope, refuse
+from longwave.app.values import encode_push
 from longwave.contract import Link, StreamReply
-from longwave.core.sse import encode_comment, encode_event, sse_wire
+from longwave.core.paths import printable
+from longwave.core.sse import STREAM_FIELDS, encode_comment, encode_event, sse_wire
 from longwave.hub.outgoing import Channel
 from longwave.types import EventWire, Piece, SendStatus
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from longwave.app.event import Event
     from longwave.app.hooks import WebSocketHandler
 
-__all__ = ["EventMessage", "EventStream", "create_event_stream"]
+__all__ = ["EventStream", "create_event_stream"]
 
 error_log = logging.getLogger("longwave.error")
 
@@ -229,17 +229,17 @@ class EventStream:
         """
         self.started = True
         staged = self._event.take_staged()
-        fields = list(HEAD)
+        fields = list(STREAM_FIELDS)
         if staged is not None:
             named = {name for name, _ in staged.fields}
-            fields = [HEAD[0], *(field for field in HEAD[1:] if field[0] not in named)]
+            fields = [STREAM_FIELDS[0], *(field for field in STREAM_FIELDS[1:] if field[0] not in named)]
             fields = staged.merge(fields)
         return StreamReply(200, fields, self, "sse")
 
-    def end(self) -> None:
-        """End the stream at once, in order.
+    def end(self, last: bytes = b"") -> None:
+        """End the stream at once, in order, with `last` as its last bytes.
 
-        One whose link is not open yet ends when it opens.
+        One whose link is not open yet ends when it opens, without them.
         """
         if self._closed:
             return
@@ -248,9 +248,15 @@ class EventStream:
             return
         self._runtime.hub.settle(self)
         self._flush()
+        if last:
+            self._write(self.wire.raw(last))
         link = self._link
         self._finish()
         link.close()
+
+    def found(self, find: Callable[[str, str], Any]) -> Any:
+        """Return what is found for the path and the method of the request."""
+        return find(self._event.path, self._event.method)
 
     def beat(self, limit: float) -> None:
         """Count a second of silence; at the limit send a comment. Called by the sweep.
@@ -259,6 +265,7 @@ class EventStream:
         """
         self._quiet += 1
         if self._quiet >= limit and self._link is not None and not self._link.buffered:
+            self._runtime.passed["timeouts.heartbeat"] += 1
             self._write(self.wire.raw(HEARTBEAT))
 
     # Called by the server (contract.Session).
@@ -272,6 +279,7 @@ class EventStream:
         self._link = link
         self.wire = self._wire_of(link)
         early, self._early, self._held = self._early, None, 0
+        was_replaced = event.task is not None and event.generation != event.app.generation
         event.release()
         if early:
             piece = self.wire.raw(b"".join(early))
@@ -285,6 +293,8 @@ class EventStream:
             return
         self._runtime.add_stream(self)
         self._wake()
+        if was_replaced:
+            self.end(COME_BACK)
 
     def received(self, data: str | bytes, is_text: bool) -> None:
         """Nothing comes on a stream."""
@@ -390,6 +400,7 @@ class EventStream:
         if self._held < self._runtime.limits.outgoing:
             self._keep(piece)
         else:
+            self._runtime.passed["limits.outgoing"] += 1
             self.end()
 
     def _flush(self) -> None:
@@ -429,7 +440,7 @@ class EventStream:
 
     def _task_failed(self, error: Exception) -> None:
         self._runtime.count_error()
-        error_log.error("task of the stream %s failed", self._event.path, exc_info=error)
+        error_log.error("task of the stream %s failed", printable(self._event.path), exc_info=error)
 
     async def _changed(self) -> None:
         if self._changes is None:
@@ -461,7 +472,8 @@ class EventStream:
 
     def _add_callback(self, callback: Callable[[], Any]) -> None:
         if self._callbacks is None:
-            self._callbacks = Callbacks(self._runtime, f"on_closed of the stream {self._event.path}")
+            what = f"on_closed of the stream {printable(self._event.path)}"
+            self._callbacks = Callbacks(self._runtime, what)
         self._callbacks.add(callback)
         if self._closed:
             self._callbacks.call()
@@ -479,8 +491,5 @@ def create_event_stream(event: Event) -> EventStream:
 
 
 HEARTBEAT = encode_comment("")
-HEAD = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"private, no-cache, no-store, no-transform, must-revalidate, max-age=0"),
-    (b"x-accel-buffering", b"no"),
-)
+COME_BACK = encode_event(None, retry=100)
+"""The last words of a stream whose code was replaced."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from longwave.app.message import Identified
 from longwave.contract import Link
 from longwave.errors import MessageError
 from longwave.types import Piece, SendStatus, Wire
@@ -31,7 +32,7 @@ BEHIND = 2
 Entry = tuple[str, tuple[Any, ...]]
 
 
-class Hooked:
+class Hooked(Identified):
     """A connection with hooks.
 
     While an asynchronous one runs, what comes waits in the inbox. A link is paused while there is any reason
@@ -76,8 +77,10 @@ class Hooked:
         if self._inbox is None:
             self._inbox = deque()
         self._inbox.append((name, arguments))
-        if len(self._inbox) >= self._runtime.limits.waiting_messages:
+        if len(self._inbox) >= self._runtime.limits.waiting_messages and not self._holds & INBOX:
             self._hold(INBOX)
+            if self._holds & INBOX:
+                self._runtime.passed["limits.waiting_messages"] += 1
 
     def _go_on(self, name: str, result: Awaitable[Any]) -> None:
         """Await a hook in a task, which then runs what came meanwhile."""
@@ -142,6 +145,7 @@ class Hooked:
 
     def _cancel(self, task: asyncio.Task[None]) -> None:
         if self._task is task:
+            self._runtime.passed["timeouts.close"] += 1
             task.cancel()
 
     def _failed(self, what: str, error: BaseException, *, close: bool = True) -> Awaitable[Any] | None:

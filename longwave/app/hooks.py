@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, watched
-from longwave.app.headers import HeadersInit
-from longwave.app.typed import reader_of
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from longwave.app.calls import accepts, adapt, in_thread, is_async, place_of, reader_of, watched
+from longwave.app.response import HeadersInit
 from longwave.errors import DefinitionError
 from longwave.types import Compression, SlowPolicy
 
@@ -39,8 +40,7 @@ ARGUMENTS = {
 """What each hook is offered: the event, or the peer and (where 2) the message, details, error or data."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloseDetails:
+class CloseDetails(Struct, frozen=True):
     """How a WebSocket ended.
 
     `code` and `reason` are those of RFC 6455 section 7.1.5: 1005 when the client gave no code, 1006 when the
@@ -56,8 +56,7 @@ class CloseDetails:
         return self.code != 1006
 
 
-@dataclass(slots=True)
-class UpgradeResult:
+class UpgradeResult(Struct):
     """What an `upgrade` hook may settle.
 
     Response headers, namespace, context, subprotocol, user, compression.
@@ -200,8 +199,7 @@ def define_websocket_handler(
     return handler
 
 
-@dataclass(slots=True)
-class Hooks:
+class Hooks(Struct):
     """A handler as a route holds it.
 
     Each hook takes exactly what it is offered, or is None.

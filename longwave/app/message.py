@@ -11,31 +11,37 @@ from longwave.app.values import decode_json
 if TYPE_CHECKING:
     from longwave.app.peer import Peer
 
-__all__ = ["Message"]
+__all__ = ["Identified", "Message"]
 
 
-class Message:
+class Identified:
+    """Something with an id."""
+
+    __slots__ = ("_id",)
+
+    @property
+    def id(self) -> str:
+        """A random UUID (version 4), made on first use and kept."""
+        try:
+            return self._id
+        except AttributeError:
+            self._id: str = str(uuid4())
+            return self._id
+
+
+class Message(Identified):
     """A text or binary message from a peer.
 
     `raw` is what came: `str` for text, `bytes` for binary. `str(message)` is `message.text()`, `len(message)`
     is the length in characters or bytes. RFC 6455 section 5.6.
     """
 
-    __slots__ = ("_id", "is_text", "peer", "raw")
+    __slots__ = ("is_text", "peer", "raw")
 
     def __init__(self, peer: Peer, raw: str | bytes, is_text: bool) -> None:
         self.peer = peer
         self.raw = raw
         self.is_text = is_text
-
-    @property
-    def id(self) -> str:
-        """A random UUID, made on first use and kept."""
-        try:
-            return self._id
-        except AttributeError:
-            self._id: str = str(uuid4())
-            return self._id
 
     @property
     def is_binary(self) -> bool:

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from longwave.app.hooked import BEHIND, FAILURES, GONE, Hooked
 from longwave.app.hooks import CloseDetails
 from longwave.app.message import Message
-from longwave.app.scope import Scope, refuse
+from longwave.app.tasks import Scope, refuse
 from longwave.app.values import encode_value
 from longwave.contract import Address, Link
 from longwave.core.frames import check_close
+from longwave.core.paths import printable
 from longwave.errors import MessageError
 from longwave.hub.outgoing import Channel
 from longwave.types import Piece, SendStatus, Wire
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer", "Peers"]
 
+SERVICE_RESTART = 1012
+"""Of the registry of close codes that RFC 6455 began."""
+
 
 class Peer(Hooked):
     """An open WebSocket. `str(peer)` is its id.
@@ -37,7 +40,6 @@ class Peer(Hooked):
 
     __slots__ = (
         "__weakref__",
-        "_id",
         "_scope",
         "channels",
         "namespace",
@@ -58,15 +60,6 @@ class Peer(Hooked):
         self._scope: Scope | None = None
 
     # What a handler uses.
-
-    @property
-    def id(self) -> str:
-        """A random UUID (version 4), made on first use and kept."""
-        try:
-            return self._id
-        except AttributeError:
-            self._id: str = str(uuid4())
-            return self._id
 
     @property
     def context(self) -> dict[str, Any]:
@@ -226,12 +219,16 @@ class Peer(Hooked):
         return self.id
 
     def __repr__(self) -> str:
-        return f"<Peer {self.id} {self.namespace}>"
+        return f"<Peer {self.id} {printable(self.namespace)}>"
 
     # Called by the server (contract.Session).
 
     def opened(self, link: Link) -> None:
         """Join the namespace and run the `open` hook."""
+        if self._route.is_gone:
+            # It went between the handshake and now: no hook runs, and the end of this has none either.
+            link.close(SERVICE_RESTART, "")
+            return
         self._link = link
         self.wire = link.wire
         self.request.release()
@@ -293,6 +290,14 @@ class Peer(Hooked):
             self._expire()
         if self._route.hooks.close is not None:
             self._run("close", details)
+
+    # Called by the application.
+
+    def leave_route(self) -> bool:
+        """Close with 1012 if the route is served no more; returns whether it is so."""
+        if self._route.is_gone:
+            self._close(SERVICE_RESTART, "")
+        return self._route.is_gone
 
     # Called by the hub (hub.Subscriber).
 

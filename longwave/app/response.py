@@ -1,36 +1,68 @@
-"""What a handler answers with: `Response`, `redirect`, and how any returned value becomes a response."""
+"""Headers, `Response`, `redirect`, and how what a handler returns becomes a response."""
 
 from __future__ import annotations
 
-import html
-import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
-from longwave.app.headers import Headers, HeadersInit, encode_field_value, encode_fields, encode_name
 from longwave.app.values import encode_json
 from longwave.contract import Reply, UpgradeReply
 from longwave.core.cookies import encode_cookie
-from longwave.errors import HTTPError
+from longwave.core.http1_write import check_field
 from longwave.types import Fields
 
 __all__ = [
     "HTML",
+    "JSON_FIELD",
+    "Headers",
+    "HeadersInit",
     "PassedResponse",
     "Response",
     "StagedResponse",
-    "error_fields",
-    "error_response",
+    "encode_fields",
     "redirect",
     "to_response",
 ]
-
-error_log = logging.getLogger("longwave.error")
 
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 BYTES = "application/octet-stream"
+
+HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
+"""What headers may be given as."""
+
+
+class Headers(Mapping[str, str]):
+    """Read-only headers; names in any case.
+
+    Several fields of one name are joined by a comma. RFC 9110 section 5.3. `get_all` keeps them apart.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ("; " if name.lower() == "cookie" else ", ").join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.decode("latin-1") for name, _ in self._fields))
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self._fields})
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self)})"
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of a field, in order."""
+        wanted = name.lower().encode("latin-1", "replace")
+        return [value.decode("latin-1") for key, value in self._fields if key == wanted]
 
 
 class HeaderFields:
@@ -44,13 +76,13 @@ class HeaderFields:
 
         Raises `ValueError` for an illegal one.
         """
-        key, encoded = encode_name(name), encode_field_value(name, value)
-        self.fields = [field for field in self.fields if field[0] != key]
-        self.fields.append((key, encoded))
+        new = encode_field(name, value)
+        self.fields = [field for field in self.fields if field[0] != new[0]]
+        self.fields.append(new)
 
     def append_header(self, name: str, value: str) -> None:
         """Add a header beside any of that name."""
-        self.fields.append((encode_name(name), encode_field_value(name, value)))
+        self.fields.append(encode_field(name, value))
 
     def set_cookie(self, name: str, value: str, **options: Any) -> None:
         """Add a `set-cookie`; options are those of `longwave.core.cookies.encode_cookie`.
@@ -105,7 +137,7 @@ class Response(HeaderFields, Exception):
         if content_type is None and body is not None:
             content_type = BYTES
         if content_type is not None and not any(name == b"content-type" for name, _ in self.fields):
-            self.fields.append((b"content-type", encode_field_value("content-type", content_type)))
+            self.fields.append(encode_field("content-type", content_type))
 
     @classmethod
     def html(cls, text: str, status: int = 200, headers: HeadersInit = ()) -> Response:
@@ -183,6 +215,8 @@ def redirect(location: str, status: int = 302) -> Response:
     """
     if status not in (301, 302, 303, 307, 308):
         raise ValueError(f"a redirect has status 301, 302, 303, 307 or 308, not {status}")
+    import html  # loads a table of two thousand names that escape() does not use
+
     headers = encode_fields({"location": location})
     target = html.escape(location)
     page = f'<!doctype html><meta http-equiv="refresh" content="0; url={target}"><a href="{target}">Moved</a>'
@@ -212,42 +246,20 @@ def to_response(value: Any, status: int | None = None) -> Response:
     return _response(encode_json(value), status or 200, [JSON_FIELD])
 
 
-def error_response(error: HTTPError, *, unhandled: bool = False) -> Response:
-    """Return the one JSON shape of an error: `error status message data? unhandled?`.
+def encode_fields(headers: HeadersInit) -> Fields:
+    """Return headers as fields; raises `ValueError` for what cannot be in one.
 
-    Never raises: data or headers that cannot be sent are left out, and logged.
+    CR, LF and NUL never get into a field (RFC 9110 section 5.5).
     """
-    message = error.message if isinstance(error.message, str) else repr(error.message)
-    document: dict[str, Any] = {
-        "error": True,
-        "status": error.status,
-        "message": message.encode(errors="replace").decode(),
-    }
-    if error.data is not None:
-        document["data"] = error.data
-    if unhandled:
-        document["unhandled"] = True
-    try:
-        body = encode_json(document)
-    except Exception as second:
-        error_log.error("the data of %r cannot be sent: %s", error, second)
-        del document["data"]
-        body = encode_json(document)
-    return _response(body, error.status, [*error_fields(error), JSON_FIELD])
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [encode_field(name, value) for name, value in pairs]
 
 
-def error_fields(error: HTTPError) -> Fields:
-    """Return the headers of an error.
-
-    Those that cannot be sent are left out, and logged.
-    """
-    fields: Fields = []
-    for name, value in error.headers.items():
-        try:
-            fields += encode_fields({name: value})
-        except (TypeError, ValueError) as second:
-            error_log.error("a header of %r cannot be sent: %s", error, second)
-    return [field for field in fields if field[0] != b"content-type"]
+def encode_field(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return one header as a field; raises as `encode_fields` does."""
+    if not isinstance(value, str):
+        raise TypeError(f"the value of header {name!r} is a str, not {type(value).__name__}")
+    return check_field(name, value)
 
 
 JSON_FIELD = (b"content-type", JSON.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
+from weakref import ref
 
 from longwave.app.event import Event
 from longwave.app.handlers import EventHandler
@@ -41,7 +42,18 @@ class Route:
     `hooks` is read at each message, so that a reload reaches open sockets.
     """
 
-    __slots__ = ("endpoints", "handler", "hooks", "mount", "own_hooks", "pattern", "source", "upgrade_with")
+    __slots__ = (
+        "_former",
+        "endpoints",
+        "handler",
+        "hooks",
+        "is_gone",
+        "mount",
+        "own_hooks",
+        "pattern",
+        "source",
+        "upgrade_with",
+    )
 
     def __init__(self, pattern: str, source: str) -> None:
         self.pattern = pattern
@@ -53,6 +65,9 @@ class Route:
         self.mount: Mount | None = None
         self.upgrade_with: Endpoint | None = None
         """Answers upgrades in place of a WebSocket handler: a mount, or the error of a broken file."""
+        self.is_gone = False
+        """Whether it is served no more."""
+        self._former: list[ref[WebSocketHandler]] = []
 
     def __str__(self) -> str:
         return f"{self.pattern} ({self.source})" if self.source else self.pattern
@@ -81,6 +96,22 @@ class Route:
     def takes_upgrades(self) -> bool:
         """Whether a request to become a WebSocket has an answer here."""
         return self.handler is not None or self.upgrade_with is not None
+
+    def serves(self, handler: WebSocketHandler) -> bool:
+        """Whether this is the route of a handler.
+
+        Also of one that a reload replaced, which old code has.
+        """
+        return self.handler is handler or any(former() is handler for former in self._former)
+
+    def become(self, new: Route) -> None:
+        """Take over what a new route of the same path does: open sockets have this one."""
+        if self.handler is not None and self.handler is not new.handler:
+            self._former = [former for former in self._former if former() is not None]
+            self._former.append(ref(self.handler))
+        self.source, self.endpoints, self.handler = new.source, new.endpoints, new.handler
+        self.own_hooks = self.hooks = new.own_hooks
+        self.mount, self.upgrade_with = new.mount, new.upgrade_with
 
     def add_websocket(self, handler: WebSocketHandler, watch: bool) -> None:
         """Serve WebSockets."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from longwave.hub.drivers import Backplane
 from longwave.hub.hub import Hub
-from longwave.limits import Limits, Timeouts
+from longwave.limits import COUNTERS, Limits, Timeouts
 
 if TYPE_CHECKING:
     from longwave.app.event_stream import EventStream
@@ -118,6 +118,7 @@ class Runtime:
         self.streams: dict[EventStream, None] = {}
         self.done = Done()
         self.errors = 0
+        self.passed = dict.fromkeys(COUNTERS, 0)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._sweeper: Timer | None = None
 
@@ -261,6 +262,7 @@ class Runtime:
             "streams": len(self.streams),
             "errors": self.errors,
             "tasks": len(self._tasks),
+            **self.passed,
             **self.hub.stats(),
         }
 

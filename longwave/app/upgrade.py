@@ -6,14 +6,14 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from longwave.app.event import Event
-from longwave.app.headers import encode_fields
 from longwave.app.hooks import UpgradeResult
 from longwave.app.peer import Peer
-from longwave.app.response import Response
+from longwave.app.response import Response, encode_fields
 from longwave.app.route import Route
 from longwave.contract import UpgradeReply
 from longwave.core.handshake import choose_protocol, offered_protocols
 from longwave.core.origin import check_origin
+from longwave.core.sse import wants_events
 from longwave.errors import HTTPError, RequestError
 from longwave.types import Compression
 
@@ -37,7 +37,7 @@ def accept_upgrade(app: App, event: Event, route: Route) -> Any:
             headers={"upgrade": "websocket"},
         )
     fields = event.fields
-    check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
+    check_origin(fields, _known_scheme(event), app.origins, app.dev, app.require_origin)
     try:
         offered = offered_protocols(fields)
     except RequestError as error:
@@ -61,9 +61,13 @@ def check_stream(app: App, event: Event) -> None:
     fields = event.fields
     names = {name for name, _ in fields}
     if b"cookie" in names or b"authorization" in names:
-        accepts = b",".join(value for name, value in fields if name == b"accept")
-        if b"text/event-stream" in accepts.lower():
-            check_origin(fields, event.scheme if event.scheme == "https" else None, app.origins, app.dev)
+        if wants_events(fields):
+            check_origin(fields, _known_scheme(event), app.origins, app.dev)
+
+
+def _known_scheme(event: Event) -> str | None:
+    request = event.request
+    return request.scheme if request.knows_scheme else None
 
 
 async def _accept_later(peer: Peer, route: Route, offered: list[str], result: Awaitable[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Values to payloads and back: one encoder for all that goes out, one decoder for all types."""
+"""Values to messages and events, and back: one encoder for all that goes out, one decoder for all types."""
 
 from __future__ import annotations
 
@@ -8,10 +8,33 @@ from typing import Any
 
 import msgspec
 import msgspec.inspect
+from msgspec import Struct
 
+from longwave.core.sse import encode_event
 from longwave.errors import MessageError
 
-__all__ = ["decode_json", "decoder_for", "encode_json", "encode_value", "make_decoder"]
+__all__ = [
+    "EventMessage",
+    "decode_json",
+    "decoder_for",
+    "encode_json",
+    "encode_push",
+    "encode_value",
+    "make_decoder",
+]
+
+
+class EventMessage(Struct, frozen=True):
+    """One event with its fields.
+
+    `data` is a `str` or anything JSON, `retry` is in milliseconds. With `data` None a client takes over `id`
+    and `retry` and hears of nothing.
+    """
+
+    data: Any = ""
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
 
 
 def encode_value(data: Any) -> tuple[bytes, bool]:
@@ -34,6 +57,16 @@ def encode_value(data: Any) -> tuple[bytes, bool]:
 def encode_json(data: Any) -> bytes:
     """Return a value as JSON; raises `TypeError` for what JSON cannot hold."""
     return _encode(data)
+
+
+def encode_push(event: Any) -> bytes:
+    """Return the bytes of what is pushed: `str`, `EventMessage`, or anything JSON."""
+    if isinstance(event, str):
+        return encode_event(event)
+    if isinstance(event, EventMessage):
+        data = None if event.data is None else _event_data(event.data)
+        return encode_event(data, event.event, event.id, event.retry)
+    return encode_event(_event_data(event))
 
 
 def decode_json(data: str | bytes, type: Any = None) -> Any:
@@ -122,6 +155,15 @@ def _encode_other(data: Any) -> tuple[bytes, bool]:
         payload: tuple[bytes, bool] = outgoing()
         return payload
     return _encode(data), True
+
+
+def _event_data(data: Any) -> str | bytes:
+    if isinstance(data, str):
+        return data
+    payload, is_text = encode_value(data)
+    if not is_text:
+        raise TypeError("an event carries text: encode bytes first, as base64 for instance")
+    return payload
 
 
 def _to_builtin(value: Any) -> Any:

@@ -5,28 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from longwave.asgi.http import serve_http
-from longwave.asgi.link import AsgiLink, Receive, Scope, Send
+from longwave.asgi.link import Receive, Scope, Send
+from longwave.asgi.state import AsgiState
 from longwave.asgi.websocket import serve_websocket
 from longwave.contract import Application
 from longwave.limits import Limits, Timeouts
 
-__all__ = ["AsgiApp", "asgi_app"]
+__all__ = ["AsgiApp"]
 
 error_log = logging.getLogger("longwave.error")
 
 
-def asgi_app(
-    application: Application, limits: Limits | None = None, timeouts: Timeouts | None = None
-) -> AsgiApp:
-    """Return an ASGI 3 application: `http`, `websocket` and `lifespan`."""
-    return AsgiApp(application, limits, timeouts)
-
-
 class AsgiApp:
-    """An application behind ASGI; made by `asgi_app`.
+    """An application behind ASGI 3: `http`, `websocket` and `lifespan`.
 
     It starts with the server's lifespan. Where there is none, as below the mount of a framework, it starts
     with the first request and nobody ends it: put `async with app.lifespan():` into the lifespan of the
@@ -37,11 +31,9 @@ class AsgiApp:
         self, application: Application, limits: Limits | None = None, timeouts: Timeouts | None = None
     ) -> None:
         self.application = application
-        self.limits = limits or Limits()
-        self.timeouts = timeouts or Timeouts()
+        self._state = AsgiState(limits or Limits(), timeouts or Timeouts())
         self._starting: asyncio.Future[None] | None = None
         self._started = False
-        self._links: set[AsgiLink] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -56,7 +48,11 @@ class AsgiApp:
             raise RuntimeError(
                 f"an ASGI scope of type {kind!r} cannot be served: http, websocket and lifespan can"
             )
-        await serve(self.application, scope, receive, send, self.limits, self.timeouts, self._track)
+        await serve(self.application, scope, receive, send, self._state)
+
+    def stats(self) -> dict[str, int]:
+        """Return how often each limit and time-out that is kept here was passed."""
+        return self._state.stats()
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -82,11 +78,11 @@ class AsgiApp:
 
     async def shutdown(self) -> None:
         """Close what is still open, with 1001, and end the application."""
-        links = list(self._links)
+        links = list(self._state.links)
         for link in links:
             link.close(1001, "")
         if links:
-            await asyncio.wait([link.ended for link in links], timeout=self.timeouts.close)
+            await asyncio.wait([link.ended for link in links], timeout=self._state.timeouts.close)
             # Sessions hear of their end from the tasks that serve them.
             await asyncio.sleep(0)
         self._starting, self._started = None, False
@@ -104,10 +100,6 @@ class AsgiApp:
             await send({"type": f"lifespan.{order}.complete"})
             if order == "shutdown":
                 return
-
-    def _track(self, link: AsgiLink) -> Callable[[], None]:
-        self._links.add(link)
-        return lambda: self._links.discard(link)
 
 
 _SERVE = {"http": serve_http, "websocket": serve_websocket}

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
+from longwave.asgi.state import AsgiState, Deadline
 from longwave.contract import Request
 from longwave.errors import RequestError
 
@@ -28,21 +29,21 @@ class AsgiBody:
         "_ended",
         "_error",
         "_held",
-        "_idle",
         "_limit",
         "_news",
         "_on_gone",
         "_reader",
         "_receive",
         "_room",
+        "_state",
         "_total",
         "gone",
     )
 
-    def __init__(self, receive: Callable[[], Awaitable[dict[str, Any]]], limit: int, idle: float) -> None:
+    def __init__(self, receive: Callable[[], Awaitable[dict[str, Any]]], state: AsgiState) -> None:
         self._receive = receive
-        self._limit = limit
-        self._idle = idle
+        self._state = state
+        self._limit = state.limits.body
         self._chunks: deque[bytes] = deque()
         self._held = 0
         self._total = 0
@@ -83,7 +84,7 @@ class AsgiBody:
         """Refuse at once, before a byte is read, what `content-length` says is too big."""
         length = request.header(b"content-length") or b""
         if length.isdigit() and int(length) > self._limit:
-            self._error = self._too_big()
+            self._fail(self._too_big())
 
     def watch(self, on_gone: Callable[[], object] | None, *, discard: bool = False) -> None:
         """Tell of the disconnect from now on, or (None) no more.
@@ -125,7 +126,7 @@ class AsgiBody:
             chunk = message.get("body", b"")
             self._total += len(chunk)
             if self._total > self._limit and not self._discard:
-                self._error = self._error or self._too_big()
+                self._fail(self._too_big())
                 self._tell()
                 return
             if chunk and not self._discard:
@@ -138,9 +139,7 @@ class AsgiBody:
                 await self._room
         self.gone = True
         if not self._ended:
-            self._error = self._error or RequestError(
-                400, "the client went away before the body was complete"
-            )
+            self._fail(RequestError(400, "the client went away before the body was complete"))
         self._tell()
         if self._on_gone is not None:
             self._on_gone()
@@ -152,12 +151,23 @@ class AsgiBody:
     async def _wait(self) -> None:
         self._start()
         self._news = asyncio.get_running_loop().create_future()
+        timer = Deadline(self._state.timeouts.body, self._stalled)
         try:
-            async with asyncio.timeout(self._idle):
-                await self._news
-        except TimeoutError:
-            self._error = RequestError(408, f"no byte of the body came for {self._idle:g} s")
-            raise self._error from None
+            await self._news
+        finally:
+            timer.cancel()
+
+    def _stalled(self) -> None:
+        message = f"no byte of the body came for {self._state.timeouts.body:g} s"
+        self._fail(RequestError(408, message, limit="timeouts.body"))
+        self._tell()
+
+    def _fail(self, error: RequestError) -> None:
+        if self._error is None:
+            self._error = error
+            if error.limit is not None:
+                self._state.passed(error.limit)
 
     def _too_big(self) -> RequestError:
-        return RequestError(413, f"the body is larger than the limit of {self._limit} bytes (limits.body)")
+        message = f"the body is larger than the limit of {self._limit} bytes (limits.body)"
+        return RequestError(413, message, limit="limits.body")

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from longwave.asgi.body import AsgiBody
-from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
 from longwave.asgi.scope import make_request
-from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.asgi.state import AsgiState
+from longwave.contract import Application, FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.http1_write import check_field, error_body, has_body
 from longwave.core.sse import BODY, sse_wire
 from longwave.errors import RequestError
-from longwave.limits import Limits, Timeouts
 from longwave.types import Fields, Piece, SlowPolicy
 
 __all__ = ["StreamLink", "complete", "refusal", "serve_http"]
@@ -29,6 +29,12 @@ class StreamLink(AsgiLink):
 
     __slots__ = ()
     stall = True
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the body in order; the session hears it at once, however slow the client is."""
+        if self.ending is None:
+            super().close(code, reason)
+            asyncio.get_running_loop().call_soon(self.tell)
 
     @property
     def is_whole(self) -> bool:
@@ -45,22 +51,16 @@ class StreamLink(AsgiLink):
 
 
 async def serve_http(
-    application: Application,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    limits: Limits,
-    timeouts: Timeouts,
-    track: Track,
+    application: Application, scope: Scope, receive: Receive, send: Send, state: AsgiState
 ) -> None:
     """Answer one request of a scope of type `http`."""
-    body = AsgiBody(receive, limits.body, timeouts.body)
+    body = AsgiBody(receive, state)
     request = make_request(scope, body)
     body.expect(request)
     try:
         reply = await _ask(application, request, body)
         if isinstance(reply, StreamReply):
-            await _stream(reply, request, body, send, limits, timeouts, track)
+            await _stream(reply, request, body, send, state)
         elif reply is not None:
             await _whole(reply, request, body, send)
     finally:
@@ -139,13 +139,13 @@ def _cancelling() -> bool:
 
 async def _whole(reply: FullReply | UpgradeReply, request: Request, body: AsgiBody, send: Send) -> None:
     if isinstance(reply, UpgradeReply):
-        error_log.error("an upgrade was the answer to a plain request for %r", request.target)
-        reply = _failure()
+        error_log.error("an upgrade was the answer to a plain request for %r", _path(request))
+        reply = failed_reply()
     try:
         headers, data = complete(reply, request.method)
     except ValueError as error:
-        error_log.error("the answer to %r cannot be sent: %s", request.target, error)
-        reply = _failure()
+        error_log.error("the answer to %r cannot be sent: %s", _path(request), error)
+        reply = failed_reply()
         headers, data = complete(reply, request.method)
     if body.failed and request.http_version.startswith("1."):
         # What is left of the body is unread and would be taken for the next request.
@@ -154,19 +154,11 @@ async def _whole(reply: FullReply | UpgradeReply, request: Request, body: AsgiBo
     await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
-async def _stream(
-    reply: StreamReply,
-    request: Request,
-    body: AsgiBody,
-    send: Send,
-    limits: Limits,
-    timeouts: Timeouts,
-    track: Track,
-) -> None:
+async def _stream(reply: StreamReply, request: Request, body: AsgiBody, send: Send, state: AsgiState) -> None:
     wire = sse_wire(False) if reply.format == "sse" else BODY
-    link = StreamLink(reply.session, wire, send, limits, timeouts, SlowPolicy.CLOSE)
+    link = StreamLink(reply.session, wire, send, state, SlowPolicy.CLOSE)
     head = _send_head(reply, request, body, send, link)
-    await link.run(head, lambda: body.watch(link.abort, discard=True), track)
+    await link.run(head, lambda: body.watch(link.abort, discard=True))
 
 
 async def _send_head(
@@ -175,9 +167,9 @@ async def _send_head(
     try:
         fields = [check_field(name, value) for name, value in reply.headers]
     except ValueError as error:
-        error_log.error("the answer to %r cannot be sent: %s", request.target, error)
+        error_log.error("the answer to %r cannot be sent: %s", _path(request), error)
         link.abort()
-        await _whole(_failure(), request, body, send)
+        await _whole(failed_reply(), request, body, send)
         return
     fields = [field for field in fields if field[0] != b"transfer-encoding"]
     head_only = request.method == "HEAD" or not has_body(reply.status)
@@ -188,5 +180,6 @@ async def _send_head(
         link.finish(1000, "")
 
 
-def _failure() -> FullReply:
-    return FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+def _path(request: Request) -> bytes:
+    """Return the path for the log, without the query: it may carry a token."""
+    return request.target.partition(b"?")[0]

@@ -12,19 +12,17 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeAlias
 
+from longwave.asgi.state import AsgiState, Deadline
 from longwave.contract import Session
 from longwave.core.outbox import Outbox
-from longwave.limits import Limits, Timeouts
 from longwave.types import Piece, SendStatus, SlowPolicy, Wire
 
-__all__ = ["AsgiLink", "Message", "Receive", "Scope", "Send", "Track"]
+__all__ = ["AsgiLink", "Message", "Receive", "Scope", "Send"]
 
 Message: TypeAlias = dict[str, Any]
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Track: TypeAlias = "Callable[[AsgiLink], Callable[[], object]]"
-"""Is told of a link that opens; returns what to call when it is over."""
 
 _BATCH: Final = 65536
 """Bytes that leave the outbox together; no policy can drop them any more. uvicorn's HIGH_WATER_LIMIT."""
@@ -48,8 +46,9 @@ class AsgiLink:
         "_said",
         "_send",
         "_session",
+        "_state",
         "_task",
-        "_timeouts",
+        "_told",
         "_waiting",
         "ended",
         "ending",
@@ -60,30 +59,31 @@ class AsgiLink:
     """Whether a client that takes nothing for `timeouts.response` is cut."""
 
     def __init__(
-        self, session: Session, wire: Wire, send: Send, limits: Limits, timeouts: Timeouts, policy: SlowPolicy
+        self, session: Session, wire: Wire, send: Send, state: AsgiState, policy: SlowPolicy
     ) -> None:
         self.wire = wire
         self._session = session
         self._send = send
-        self._bound = limits.outgoing
-        self._timeouts = timeouts
-        self._outbox = Outbox(limits.outgoing, policy)
+        self._state = state
+        self._bound = state.limits.outgoing
+        self._outbox = Outbox(self._bound, policy)
         self._flying = 0
         self._high = False
         self._corked = False
         self._flushing = False
         self._said = False
+        self._told = False
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.ending: tuple[int, str] | None = None
         self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
-    async def run(self, head: Awaitable[None], begin: Callable[[], object], track: Track) -> None:
+    async def run(self, head: Awaitable[None], begin: Callable[[], object]) -> None:
         """Send the head, open the session, `begin` to read; return when all is over.
 
         The session hears one `opened` and one `closed`, always: it may have started things when it was made.
         """
-        forget = track(self)
+        self._state.links.add(self)
         opened = False
         try:
             await head
@@ -100,8 +100,14 @@ class AsgiLink:
             self.abort()
             if not opened:
                 self._session.opened(self)
-            forget()
+            self._state.links.discard(self)
             self.stop()
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell the session that it is over, once."""
+        if not self._told:
+            self._told = True
             self._session.closed(*self.outcome)
 
     @property
@@ -128,7 +134,11 @@ class AsgiLink:
         """Send a piece; `CLOSED` once the link is closing, for whatever reason."""
         if self.ending is not None:
             return SendStatus.CLOSED
+        dropped = self._outbox.dropped
         status = self._outbox.offer(piece, self.wire.size(piece), self._flying)
+        if self._outbox.dropped != dropped:
+            # This piece, or with `drop_old` older ones for it.
+            self._state.passed("limits.outgoing")
         if status is SendStatus.CLOSED:
             self.close(1013, "too slow")
         elif status is not SendStatus.DROPPED:
@@ -220,9 +230,7 @@ class AsgiLink:
     async def _send_batch(self) -> None:
         batch = list(self._messages(self._outbox.take(_BATCH)))
         self._flying = sum(size for _, size in batch)
-        timer = None
-        if self.stall:
-            timer = asyncio.get_running_loop().call_later(self._timeouts.response, self.abort)
+        timer = Deadline(self._state.timeouts.response, self._stalled) if self.stall else None
         try:
             for message, size in batch:
                 await self._send(message)
@@ -231,6 +239,10 @@ class AsgiLink:
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _stalled(self) -> None:
+        self._state.passed("timeouts.response")
+        self.abort()
 
     def _took(self) -> None:
         size = self.buffered

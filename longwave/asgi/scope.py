@@ -37,6 +37,8 @@ def make_request(scope: Mapping[str, Any], body: Body | None = None) -> Request:
         scheme=_SCHEMES.get(scheme, scheme),
         client=(client[0], client[1] or 0) if client else None,
         is_upgrade=upgrade,
+        # Whole, also where a proxy has taken its part away: what the client asked for has it.
+        prefix=quote(scope.get("root_path", "").rstrip("/"), _SAFE),
     )
 
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from longwave.asgi.http import complete, refusal
-from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send, Track
+from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
 from longwave.asgi.scope import make_request
+from longwave.asgi.state import AsgiState, Deadline
 from longwave.asgi.wire import ASGI_WS
-from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply
+from longwave.contract import Application, FullReply, Reply, Session, StreamReply, UpgradeReply, failed_reply
 from longwave.core.bucket import Bucket
 from longwave.core.http1_write import check_field
 from longwave.errors import RequestError
-from longwave.limits import Limits, Timeouts
-from longwave.types import Piece, SlowPolicy
+from longwave.types import Piece, SendStatus, SlowPolicy
 
 __all__ = ["WebSocketLink", "serve_websocket"]
 
@@ -28,13 +28,11 @@ class WebSocketLink(AsgiLink):
 
     __slots__ = ("_close_timer", "_paused", "_resumed", "too_fast")
 
-    def __init__(
-        self, session: Session, send: Send, limits: Limits, timeouts: Timeouts, policy: SlowPolicy
-    ) -> None:
-        super().__init__(session, ASGI_WS, send, limits, timeouts, policy)
+    def __init__(self, session: Session, send: Send, state: AsgiState, policy: SlowPolicy) -> None:
+        super().__init__(session, ASGI_WS, send, state, policy)
         self._paused = False
         self._resumed: asyncio.Future[None] | None = None
-        self._close_timer: asyncio.TimerHandle | None = None
+        self._close_timer: Deadline | None = None
 
     @property
     def held(self) -> bool:
@@ -60,11 +58,24 @@ class WebSocketLink(AsgiLink):
             else:
                 await self.drained(self._bound // 4)
 
+    def write(self, piece: Piece) -> SendStatus:
+        """Send a piece, at the bound message by message.
+
+        What is published within one turn is joined.
+        """
+        if self.buffered + piece.size <= self._bound:
+            return super().write(piece)
+        status = SendStatus.SENT
+        for one in piece.split():
+            status = super().write(one)
+            if status is SendStatus.CLOSED:
+                break
+        return status
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close by the handshake; what is not done within `timeouts.close` is cut."""
         if self.ending is None:
-            loop = asyncio.get_running_loop()
-            self._close_timer = loop.call_later(self._timeouts.close, self.abort)
+            self._close_timer = Deadline(self._state.timeouts.close, self._unanswered)
             super().close(code, reason)
 
     def finish(self, code: int, reason: str) -> None:
@@ -72,6 +83,10 @@ class WebSocketLink(AsgiLink):
         if self._close_timer is not None:
             self._close_timer.cancel()
         super().finish(code, reason)
+
+    def _unanswered(self) -> None:
+        self._state.passed("timeouts.close")
+        self.abort()
 
     def disconnected(self, message: Message) -> None:
         """The server says that the client closed, or that it is gone."""
@@ -82,12 +97,8 @@ class WebSocketLink(AsgiLink):
 
     def _messages(self, pieces: list[Piece]) -> Iterable[tuple[Message, int]]:
         for piece in pieces:
-            if len(piece) == 1:
-                yield piece[0], piece.size
-                continue
-            for message in piece:
-                text = message.get("text")
-                yield message, len(message["bytes"]) if text is None else len(text.encode())
+            for one in piece.split():
+                yield one[0], one.size
 
     async def _send_end(self, code: int, reason: str) -> None:
         # `finish` follows with `websocket.disconnect`, when the client answered, or by the timer of `close`.
@@ -95,22 +106,16 @@ class WebSocketLink(AsgiLink):
 
 
 async def serve_websocket(
-    application: Application,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    limits: Limits,
-    timeouts: Timeouts,
-    track: Track,
+    application: Application, scope: Scope, receive: Receive, send: Send, state: AsgiState
 ) -> None:
     """Answer a scope of type `websocket`, and serve the WebSocket that it becomes."""
     if (await receive())["type"] != "websocket.connect":
         return
     reply = await _ask(application, scope, receive)
     if isinstance(reply, UpgradeReply):
-        await _open(reply, receive, send, limits, timeouts, track)
+        await _open(reply, receive, send, state)
     elif reply is not None:
-        await _refuse(reply, scope, send, limits, timeouts)
+        await _refuse(reply, scope, send, state)
 
 
 async def _ask(application: Application, scope: Scope, receive: Receive) -> Reply | None:
@@ -135,17 +140,15 @@ async def _ask(application: Application, scope: Scope, receive: Receive) -> Repl
         task.cancel()
 
 
-async def _refuse(
-    reply: FullReply | StreamReply, scope: Scope, send: Send, limits: Limits, timeouts: Timeouts
-) -> None:
+async def _refuse(reply: FullReply | StreamReply, scope: Scope, send: Send, state: AsgiState) -> None:
     """Answer the handshake with a response, where the server can send one; else it answers 403."""
     if isinstance(reply, StreamReply):
         error_log.error("a stream was the answer to a WebSocket handshake for %r", scope["path"])
-        link = WebSocketLink(reply.session, send, limits, timeouts, SlowPolicy.CLOSE)
+        link = WebSocketLink(reply.session, send, state, SlowPolicy.CLOSE)
         link.abort()
         reply.session.opened(link)
         reply.session.closed(*link.outcome)
-        reply = FullReply(500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+        reply = failed_reply()
     try:
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
@@ -164,13 +167,11 @@ async def _refuse(
         pass  # the client is gone; there is nobody to refuse
 
 
-async def _open(
-    reply: UpgradeReply, receive: Receive, send: Send, limits: Limits, timeouts: Timeouts, track: Track
-) -> None:
-    link = WebSocketLink(reply.session, send, limits, timeouts, reply.policy)
-    reader = _Reader(link, reply.session, receive, limits, timeouts)
+async def _open(reply: UpgradeReply, receive: Receive, send: Send, state: AsgiState) -> None:
+    link = WebSocketLink(reply.session, send, state, reply.policy)
+    reader = _Reader(link, reply.session, receive, state)
     try:
-        await link.run(_accept(reply, send), reader.start, track)
+        await link.run(_accept(reply, send), reader.start)
     finally:
         reader.stop()
 
@@ -183,17 +184,15 @@ async def _accept(reply: UpgradeReply, send: Send) -> None:
 class _Reader:
     """Hands the messages of one WebSocket to its session, in order, within the limits."""
 
-    __slots__ = ("_limits", "_link", "_rate", "_receive", "_session", "_task", "_turn")
+    __slots__ = ("_link", "_rate", "_receive", "_session", "_state", "_task")
 
-    def __init__(
-        self, link: WebSocketLink, session: Session, receive: Receive, limits: Limits, timeouts: Timeouts
-    ) -> None:
+    def __init__(self, link: WebSocketLink, session: Session, receive: Receive, state: AsgiState) -> None:
         self._link = link
         self._session = session
         self._receive = receive
-        self._limits = limits
-        self._turn = timeouts.turn
-        self._rate = Bucket(limits.message_rate) if limits.message_rate else None
+        self._state = state
+        rate = state.limits.message_rate
+        self._rate = Bucket(rate) if rate else None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -206,7 +205,9 @@ class _Reader:
     async def _run(self) -> None:
         link, receive = self._link, self._receive
         time = asyncio.get_running_loop().time
-        most, count, since = self._limits.messages_per_turn, 0, time()
+        state = self._state
+        most, turn = state.limits.messages_per_turn, state.timeouts.turn
+        count, since = 0, time()
         try:
             while True:
                 message = await receive()
@@ -224,8 +225,10 @@ class _Reader:
                     self._hand_over(data, text is not None)
                 await link.flush()
                 count += 1
-                if count >= most or time() - since > self._turn:
+                late = time() - since > turn
+                if late or count >= most:
                     # Servers hand over what they have without a pause; others must get their turn.
+                    state.passed("timeouts.turn" if late else "limits.messages_per_turn")
                     await asyncio.sleep(0)
                     count, since = 0, time()
         except OSError:
@@ -242,13 +245,15 @@ class _Reader:
             self._link.close(1011, "internal error")
 
     def _allows(self, data: str | bytes, now: float) -> bool:
-        limit = self._limits.message
+        limit = self._state.limits.message
         size = len(data)
         # A character has at most four bytes: most texts need not be encoded to be measured.
         if size > limit or (isinstance(data, str) and 4 * size > limit and len(data.encode()) > limit):
+            self._state.passed("limits.message")
             self._link.close(1009, f"a message has at most {limit} bytes")
             return False
         if self._rate is not None and not self._rate.take(now):
+            self._state.passed("limits.message_rate")
             self._link.close(1008, "too many messages")
             return False
         return True

@@ -21,6 +21,18 @@ class Messages(list[dict[str, Any]]):
 
     size: int
 
+    def split(self) -> list[Messages]:
+        """Return them as pieces of one message each."""
+        if len(self) == 1:
+            return [self]
+        pieces = []
+        for message in self:
+            piece = Messages((message,))
+            text = message.get("text")
+            piece.size = len(message["bytes"]) if text is None else len(text.encode())
+            pieces.append(piece)
+        return pieces
+
 
 class AsgiWsWire:
     """Makes `websocket.send` messages; one object, `ASGI_WS`, serves all links."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO
 
 if sys.platform != "win32":
     import fcntl
@@ -16,48 +13,34 @@ __all__ = ["Claim"]
 
 
 class Claim:
-    """A claim on a project folder.
+    """A claim on a project folder, by a lock on the folder itself.
 
     The first process that makes it holds it until it ends or lets go.
     """
 
     def __init__(self, root: Path) -> None:
-        user = os.getuid() if hasattr(os, "getuid") else 0
-        name = hashlib.sha256(str(root).encode()).hexdigest()[:16]
-        self.path = Path(tempfile.gettempdir()) / f"longwave-{user}-{name}.lock"
-        self._file: IO[bytes] | None = None
+        self._root = root
+        self._folder: int | None = None
 
     def take(self) -> bool:
         """Return whether this process is the only one; True where that cannot be told."""
         if sys.platform == "win32":
             return True
-        while True:
-            try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except OSError:
-                return True
-            file = os.fdopen(descriptor, "rb+")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.close()
-                return False
-            if self._is_current(descriptor):
-                self._file = file
-                return True
-            # Its holder took the file away between our opening and our locking it.
-            file.close()
+        try:
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return True
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(folder)
+            # Any other: a file system without locks.
+            return not isinstance(error, BlockingIOError)
+        self._folder = folder
+        return True
 
     def release(self) -> None:
-        """Let go, and take the file away."""
-        if self._file is not None:
-            if self._is_current(self._file.fileno()):
-                self.path.unlink(missing_ok=True)
-            self._file.close()
-            self._file = None
-
-    def _is_current(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
-        except OSError:
-            return False
+        """Let go."""
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None

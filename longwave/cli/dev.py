@@ -7,17 +7,20 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from longwave.cli.front import FrontEnd
 from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
-from longwave.cli.terminal import RouteLine, Terminal, few, open_browser
+from longwave.cli.terminal import RouteLine, Terminal, count, few, open_browser
 from longwave.config import Settings, load_settings
+from longwave.config.files import CONFIG_FILE
 from longwave.dev.failures import Failure
+from longwave.dev.feed import Swapped
 from longwave.dev.supervisor import Start, Supervisor
 from longwave.dev.vite import find_vite
+from longwave.dev.watch import is_watched
 from longwave.errors import ConfigError
 
 __all__ = ["run_dev"]
@@ -49,7 +52,8 @@ def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mappin
                 find_vite(dev.settings.frontend.vite)
             dev.listen(dev.settings)
         files = [config.absolute()] if config is not None else []
-        return asyncio.run(dev.front.beside(Supervisor(root, dev.prepare, dev, files).run()))
+        supervisor = Supervisor(root, dev.prepare, dev, files, dev.is_setting)
+        return asyncio.run(dev.front.beside(supervisor.run()))
     finally:
         dev.close()
 
@@ -72,12 +76,30 @@ class DevServer:
         self._terminal = Terminal()
         self.front = FrontEnd(self._terminal)
         self._shown = False
+        self._imported: dict[str, Path] = {}
+        self._problems: list[Failure] = []
 
     def load(self) -> Settings:
-        """Load the settings as they are now."""
-        self.settings = load_settings(self._root, command="dev", **self._options)
+        """Load the settings as they are now.
+
+        What the config file imports of the project is imported anew.
+        """
+        for name in self._imported:
+            sys.modules.pop(name, None)
+        before = set(sys.modules)
+        try:
+            self.settings = load_settings(self._root, command="dev", **self._options)
+        finally:
+            # What it wants is that of before, too, when it could not be imported this time.
+            self._imported |= _modules_below(Path(self._root).resolve(), set(sys.modules) - before)
         self._terminal.level = self.settings.log.level
         return self.settings
+
+    def is_setting(self, path: Path) -> bool:
+        """Whether a file is one that the settings are read from."""
+        if path == Path(self._root).resolve() / CONFIG_FILE or path in self._imported.values():
+            return True
+        return path.suffix == ".toml" or path.name.startswith(".env")
 
     def listen(self, settings: Settings) -> None:
         """Listen where the settings say; the socket stays while that stays the same."""
@@ -116,14 +138,19 @@ class DevServer:
             self._show_banner(message, seconds, self.settings)
         else:
             self._terminal.restarted(changed, seconds)
-        for problem in message["problems"]:
-            self._terminal.error(str(Failure(**problem)))
+        self._show_problems([Failure(**problem) for problem in message["problems"]])
 
-    def failed(self, failure: Failure, changed: Sequence[str]) -> None:
-        """Show why nothing is served."""
+    def swapped(self, news: Swapped) -> None:
+        """Show what was swapped, and what became of the connections."""
+        self._terminal.swapped(news.files, news.seconds, outcome_of(news), mended=news.mended)
+        self._show_problems(news.problems)
+
+    def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
+        """Show what is wrong, and what is served now."""
         if changed:
             self._terminal.notice(f"changed: {few(changed)}")
-        self._terminal.error(f"{failure}\n  Nothing is served until a file changes.")
+        what = "The code from before goes on" if serving else "Nothing is served"
+        self._terminal.error(f"{failure}\n  {what} until a file changes.")
 
     def died(self, code: int) -> None:
         """Show that the worker is gone."""
@@ -133,6 +160,13 @@ class DevServer:
     def notice(self, text: str) -> None:
         """Show a line."""
         self._terminal.notice(text)
+
+    def _show_problems(self, problems: Sequence[Failure]) -> None:
+        """Show what is wrong with single routes, each once as long as it is."""
+        for problem in problems:
+            if problem not in self._problems:
+                self._terminal.error(str(problem))
+        self._problems = list(problems)
 
     def _show_banner(self, message: Mapping[str, Any], seconds: float, settings: Settings) -> None:
         self._shown = True
@@ -151,6 +185,34 @@ class DevServer:
         )
         if settings.server.open and isinstance(address, tuple):
             open_browser(local[0], settings.server.open)
+
+
+def outcome_of(news: Swapped) -> list[str]:
+    """Return in a few words what an exchange did."""
+    said = [
+        count(len(news.routes), "route"),
+        "middleware" if news.is_middleware else "",
+        *(f"{pattern} added" for pattern in news.added),
+        *(f"{pattern} removed" for pattern in news.removed),
+    ]
+    if not any(said):
+        said = [count(news.modules, "module")]
+    said += [
+        count(news.kept, "socket") and f"{count(news.kept, 'socket')} kept",
+        count(news.closed, "socket") and f"{count(news.closed, 'socket')} closed",
+        count(news.ended, "stream") and f"{count(news.ended, 'stream')} ended",
+    ]
+    return [word for word in said if word]
+
+
+def _modules_below(root: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return those modules whose files are the project's own."""
+    found = {}
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and is_watched(Path(file), root):
+            found[name] = Path(file)
+    return found
 
 
 def _address(settings: Settings) -> tuple[Any, ...]:

@@ -167,13 +167,13 @@ def sentences(root: Path, flags: dict[str, Any]) -> Iterator[None]:
 
     `debug` shows the traceback as well.
     """
-    from longwave.dev.failures import describe_failure
-
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
         raise
     except Exception as error:
+        from longwave.dev.failures import describe_failure
+
         Terminal(flags.get("log_level") or "info").error(str(describe_failure(error, root.absolute())))
         if flags.get("log_level") == "debug":
             import traceback

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 from longwave import __version__
 from longwave.config.schema import shown
@@ -15,14 +16,13 @@ from longwave.config.settings import Hidden, LogLevel
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["RouteLine", "Terminal", "few", "open_browser"]
+__all__ = ["RouteLine", "Terminal", "count", "few", "open_browser"]
 
 SHOWN_ROUTES = 24
 """Routes of the banner; `longwave routes` shows all."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteLine:
+class RouteLine(Struct, frozen=True):
     """One route as it is shown."""
 
     method: str
@@ -124,6 +124,18 @@ class Terminal:
         if not self.quiet:
             self.line("  ", ("restarted", "green"), f" in {milliseconds(seconds)}: {few(names)}")
 
+    def swapped(
+        self, names: Sequence[str], seconds: float, outcome: Sequence[str], *, mended: bool = False
+    ) -> None:
+        """Say that new code serves under the open connections, and what came of it."""
+        if not self.quiet:
+            self.line(
+                "  ",
+                ("mended" if mended else "swapped", "green"),
+                f" in {milliseconds(seconds)}: {few(names)}",
+                (f" ({', '.join(outcome)})", "dim"),
+            )
+
     def notice(self, text: str) -> None:
         """Say something that is no error."""
         if not self.quiet:
@@ -152,6 +164,11 @@ class Terminal:
 def milliseconds(seconds: float) -> str:
     """Return a time as people say it."""
     return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things as people say it; nothing for none."""
+    return f"{number} {noun}{'s' * (number != 1)}" if number else ""
 
 
 def few(names: Sequence[str], at_most: int = 3) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, Unpack, overload
+
+from msgspec import Struct
 
 from longwave.config.sections import Config
 from longwave.config.settings import Command
@@ -13,8 +14,7 @@ from longwave.config.settings import Command
 __all__ = ["ConfigEnv", "ConfigFunction", "ConfigSource", "define_config"]
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigEnv:
+class ConfigEnv(Struct, frozen=True):
     """What a config function may decide by.
 
     `command` is `dev` or `start`; `mode` is `development` in dev and `production` in start, unless `--mode`

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from longwave.errors import ConfigError
 
 __all__ = ["EnvFiles", "Variable", "env_file_names", "parse_env", "read_env_files"]
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """One assignment: `literal` (single quotes) is not expanded."""
 
     value: str
@@ -21,8 +21,7 @@ class Variable:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnvFiles:
+class EnvFiles(Struct, frozen=True):
     """What the files add to an environment, and which file each name is from."""
 
     values: Mapping[str, str]

@@ -47,6 +47,9 @@ def read_config_file(path: Path, env: ConfigEnv) -> Any:
     module.__file__ = str(path)
     # Dataclasses look their module up by name while they are made.
     sys.modules[module.__name__] = module
+    # Python takes bytecode for that of a source with the same size and second: what a config file imports
+    # may be edited faster.
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         exec(code, module.__dict__)
         config = module.__dict__.get("config")
@@ -59,20 +62,22 @@ def read_config_file(path: Path, env: ConfigEnv) -> Any:
     except Exception as error:
         raise ConfigError(f"{shown}{_line_in(path, error)}: {type(error).__name__}: {error}") from error
     finally:
+        sys.dont_write_bytecode = writes_none
         sys.modules.pop(module.__name__, None)
 
 
 def read_project_file(path: Path) -> Any:
     """Return `[tool.longwave]` of a `pyproject.toml`, unchecked; None without one."""
-    import tomllib
-
     try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"{display_path(path)}: cannot be read: {error.strerror or error}") from error
+    import tomllib  # a few milliseconds, for projects that have the file
+
+    try:
+        document = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{display_path(path)}: expected TOML, found an error: {error}") from error
     tool = document.get("tool")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from longwave.config.proxies import TableError
 from longwave.config.schema import ALIASES, SECRETS, SWITCHES, describe, known_keys, known_sections
@@ -13,16 +14,14 @@ from longwave.errors import ConfigError
 __all__ = ["Layer", "Value", "layer_from_environment", "layer_from_values", "raise_problems"]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A checked value and the source that is shown for it."""
 
     value: Any
     source: str
 
 
-@dataclass(slots=True)
-class Layer:
+class Layer(Struct):
     """What one source says; problems are sentences that name the source and the key."""
 
     values: dict[str, Value] = field(default_factory=dict)

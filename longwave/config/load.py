@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec.structs import fields
 
 from longwave.config.define import ConfigEnv
 from longwave.config.dotenv import EnvFiles, env_file_names, read_env_files

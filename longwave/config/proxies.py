@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 __all__ = ["EXPECTED", "KINDS", "ProxyRule", "Rewrite", "TableError", "check_rules"]
 
@@ -17,8 +18,7 @@ class TableError(ValueError):
     """What is wrong inside a table, as a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyRule:
+class ProxyRule(Struct, frozen=True):
     """One entry of `server.proxy`.
 
     A `context` is a path and all below it, or an expression that begins with `^`.
@@ -29,15 +29,19 @@ class ProxyRule:
     change_origin: bool = False
     """Whether the target is told its own `Host`, in place of the one that the client asked for."""
     ws: bool = False
-    rewrite: Rewrite | None = field(default=None, repr=False)
+    rewrite: Rewrite | None = None
     rewrite_ws_origin: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     secure: bool = True
     xfwd: bool = False
     timeout: float = 30.0
-    bypass: Callable[[Any], Any] | None = field(default=None, repr=False)
+    bypass: Callable[[Any], Any] | None = None
     cookie_domain_rewrite: str | Mapping[str, str] | None = None
     cookie_path_rewrite: str | Mapping[str, str] | None = None
+
+    def __repr__(self) -> str:
+        # It may end up in a log, the headers must not.
+        return f"<ProxyRule {self.context} -> {self.target}>"
 
     @property
     def takes_upgrades(self) -> bool:

@@ -7,9 +7,11 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from longwave.config.proxies import EXPECTED, ProxyRule, check_rules
 from longwave.config.settings import (
@@ -48,8 +50,7 @@ SECRETS = frozenset({"server.ssl_keyfile_password"})
 """Keys whose values are never printed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A type of value: what is expected, in words; `check` a value, `parse` text.
 
     Both return the value as the settings hold it and raise `ValueError` for what does not fit.
@@ -60,8 +61,7 @@ class Kind:
     parse: Callable[[str], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One setting by its dotted name."""
 
     name: str
@@ -300,6 +300,7 @@ _COMPRESSION = {
 }
 _SECURITY = {
     "origins": _texts("a list of origins", _origin),
+    "require_origin": FLAG,
     "forwarded_allow_ips": _texts('a list of addresses, networks or "*"', _proxy),
 }
 _LEVELS = {name: name for name in ("debug", "info", "warning", "error", "silent")}

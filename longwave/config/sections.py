@@ -1,7 +1,7 @@
 """The settings as a developer writes them: TypedDicts, so that an editor marks a wrong key.
 
 The same names stand in `longwave.config.py`, under `[tool.longwave]`, in `LONGWAVE_SECTION_KEY` variables and
-in `create_app(...)`. What each does stands with the dataclasses in `settings.py` and `longwave/limits.py`.
+in `create_app(...)`. What each does stands in `settings.py` and `longwave/limits.py`.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ class SecurityConfig(TypedDict, total=False):
     """Whom the server believes; `security`."""
 
     origins: Sequence[str]
+    require_origin: bool
     forwarded_allow_ips: Sequence[str]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from longwave.config.proxies import ProxyRule
 from longwave.limits import Limits, Timeouts
@@ -34,8 +35,7 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "silent"]
 """The least grave message that is written; `silent` writes nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class HmrSettings:
+class HmrSettings(Struct, frozen=True):
     """`server.hmr`: how the page hears of changes; `hmr = false` is `enabled` false."""
 
     enabled: bool = True
@@ -48,8 +48,7 @@ class HmrSettings:
     overlay: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(Struct, frozen=True):
     """`server`: where it listens; `uds` or `fd` take the place of `host` and `port`."""
 
     host: str = "localhost"
@@ -70,36 +69,38 @@ class ServerSettings:
     ssl_certfile: Path | None = None
     """PEM file with the certificate chain (and the key, where `ssl_keyfile` is not set)."""
     ssl_keyfile: Path | None = None
-    ssl_keyfile_password: str | None = field(default=None, repr=False)
+    ssl_keyfile_password: str | None = None
+
+    def __repr__(self) -> str:
+        # It may end up in a log, the password must not.
+        return f"<ServerSettings {self.host}:{self.port}>"
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureSettings:
+class FeatureSettings(Struct, frozen=True):
     """`features`: what may be switched off."""
 
     websocket: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class CompressionSettings(Compression):
+class CompressionSettings(Compression, frozen=True):
     """`compression`: whether WebSocket messages are compressed, and how."""
 
     websocket: bool = False
     """Whether they are where neither the route nor its `upgrade` hook says."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecuritySettings:
+class SecuritySettings(Struct, frozen=True):
     """`security`: whom the server believes."""
 
     origins: tuple[str, ...] = ()
     """More origins whose pages may connect: exact, `*.example.com`, or `*`."""
+    require_origin: bool = False
+    """Whether a WebSocket without `Origin`, which is not a browser's, is refused."""
     forwarded_allow_ips: tuple[str, ...] = ()
     """Addresses or networks of proxies whose `Forwarded` headers are believed, or `*`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ViteSettings:
+class ViteSettings(Struct, frozen=True):
     """`frontend.vite`: a front end that Vite serves in `dev`, and builds."""
 
     enabled: bool = False
@@ -109,15 +110,13 @@ class ViteSettings:
     """Where in it the built front end is."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrontendSettings:
+class FrontendSettings(Struct, frozen=True):
     """`frontend`: what answers where no route does."""
 
     vite: ViteSettings = field(default_factory=ViteSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(Struct, frozen=True):
     """`log`: what is written to the terminal."""
 
     level: LogLevel = "info"
@@ -125,8 +124,7 @@ class LogSettings:
     """Whether each request is a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a value came from, and what it hides, the highest first."""
 
     value: Any
@@ -134,8 +132,7 @@ class Origin:
     hides: tuple[Origin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hidden:
+class Hidden(Struct, frozen=True):
     """A value of the config file that the project file hides."""
 
     key: str
@@ -144,8 +141,7 @@ class Hidden:
     by: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Every setting of one application.
 
     `provenance` has an `Origin` per dotted key, `server.port`. `environment` is what the `.env` files of
@@ -163,11 +159,15 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     frontend: FrontendSettings = field(default_factory=FrontendSettings)
     log: LogSettings = field(default_factory=LogSettings)
-    provenance: Mapping[str, Origin] = field(default_factory=dict, repr=False)
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    provenance: Mapping[str, Origin] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     config_source: str | None = None
     project_source: str | None = None
+
+    def __repr__(self) -> str:
+        # It may end up in a log, what the environment holds must not.
+        return f"<Settings {self.command} {self.root}>"
 
     def hidden(self) -> list[Hidden]:
         """Return the values of the config file that the project file overrules."""

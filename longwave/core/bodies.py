@@ -129,7 +129,8 @@ class ChunkReader:
         else:
             self._total += size
             if self._total > self._limits.body:
-                raise RequestError(413, f"the body is longer than {self._limits.body} bytes")
+                message = f"the body is longer than {self._limits.body} bytes"
+                raise RequestError(413, message, limit="limits.body")
             self._left = size
             self._state = _DATA
         return match.end()
@@ -158,5 +159,10 @@ class ChunkReader:
         return at
 
     def _bound_trailers(self, more: int) -> None:
-        if self._trailer_bytes + more > self._limits.headers or self._trailers > self._limits.header_count:
-            raise RequestError(431, "the trailer section of the body is too long")
+        limits = self._limits
+        if self._trailer_bytes + more > limits.headers:
+            message = f"the trailer section of the body is longer than {limits.headers} bytes"
+            raise RequestError(431, message, limit="limits.headers")
+        if self._trailers > limits.header_count:
+            message = f"the body has more than {limits.header_count} fields of trailers"
+            raise RequestError(431, message, limit="limits.header_count")

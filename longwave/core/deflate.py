@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from longwave.core.frames import BINARY, TEXT, WS, encode_frame
 from longwave.errors import RequestError
@@ -29,8 +30,7 @@ RSV1: Final = 0x40
 """RFC 7692 section 6: "the "Per-Message Compressed" bit", on the first frame of a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Struct, frozen=True):
     """What both sides hold to, and the `Sec-WebSocket-Extensions` that says so."""
 
     response: bytes
@@ -112,6 +112,13 @@ class Waiting:
     def __len__(self) -> int:
         """Return its bytes, uncompressed."""
         return self._size
+
+    def split(self) -> list[Waiting]:
+        """Return its messages and frames one by one."""
+        return [
+            Waiting((part,), len(part) if isinstance(part, bytes) else len(part.payload) + 4)
+            for part in self.parts
+        ]
 
 
 class TakeoverWire:

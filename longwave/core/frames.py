@@ -27,6 +27,7 @@ __all__ = [
     "encode_pong",
     "encode_text",
     "is_close_code",
+    "split_frames",
 ]
 
 # RFC 6455 section 5.2: opcodes.
@@ -135,6 +136,22 @@ def is_close_code(code: int) -> bool:
     section 7.4.2 leaves 3000 to 4999 to libraries and applications.
     """
     return 3000 <= code <= 4999 or 1007 <= code <= 1014 or 1000 <= code <= 1003
+
+
+def split_frames(piece: bytes) -> list[bytes]:
+    """Return the frames of a piece that holds whole unmasked ones."""
+    frames = []
+    start, end = 0, len(piece)
+    while start < end:
+        length = piece[start + 1]
+        stop = start + 2 + length
+        if length == 126:
+            stop = start + 4 + int.from_bytes(piece[start + 2 : start + 4], "big")
+        elif length == 127:
+            stop = start + 10 + int.from_bytes(piece[start + 2 : start + 10], "big")
+        frames.append(piece[start:stop])
+        start = stop
+    return frames
 
 
 def _encode_control(opcode: int, data: bytes, name: str) -> bytes:

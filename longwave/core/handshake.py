@@ -8,6 +8,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Sequence
 from hashlib import sha1
 
+from longwave.core.http1_write import check_field
 from longwave.errors import RequestError
 from longwave.types import Fields
 
@@ -113,13 +114,10 @@ def encode_switch(
     if extensions:
         lines += (b"Sec-WebSocket-Extensions: ", extensions, b"\r\n")
     for field, value in extra or ():
-        if not _TOKEN.fullmatch(field):
-            raise ValueError(f"a header name is a token (RFC 9110 section 5.6.2), not {field!r}")
-        if _UNSAFE.search(value):
-            raise ValueError(f"a header value holds no CR, LF or NUL; {field.decode()} is {value!r}")
-        if field.lower() in _OWN:
-            raise ValueError(f"the header {field.decode()} of an accepted WebSocket cannot be set by hand")
-        lines += (field, b": ", value, b"\r\n")
+        name, content = check_field(field, value)
+        if name in _OWN:
+            raise ValueError(f"the header {name.decode()} of an accepted WebSocket cannot be set by hand")
+        lines += (name, b": ", content, b"\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
 
@@ -157,7 +155,6 @@ _SWITCH = (
 )
 # RFC 9110 section 5.6.2.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_UNSAFE = re.compile(rb"[\r\n\0]")
 # RFC 9110 sections 8.6 and 6.1 of RFC 9112: no length and no transfer coding in a 1xx response.
 _OWN = frozenset(
     {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 import httptools
+from msgspec import Struct
 
 from longwave.core.hosts import is_host
 from longwave.errors import RequestError
@@ -23,8 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class Head:
+class Head(Struct):
     """A request head that was read and checked."""
 
     method: str
@@ -55,8 +54,11 @@ def parse_head(raw: bytes, limits: Limits) -> Head:
     line_end = raw.find(b"\r\n")
     match = check_request_line(raw, line_end, limits)
     line_count = raw.count(b"\n")
-    if len(raw) - line_end - 4 > limits.headers or line_count - 2 > limits.header_count:
+    if len(raw) - line_end - 4 > limits.headers:
         raise headers_too_long(limits)
+    if line_count - 2 > limits.header_count:
+        message = f"the request has more than {limits.header_count} fields of headers"
+        raise RequestError(431, message, limit="limits.header_count")
     # RFC 9110 section 5.5: CR, LF and NUL are dangerous, other control characters invalid. What is left
     # without text must be the line ends; llhttp sees to it that CR and LF stand together.
     if raw.translate(None, _TEXT) != b"\r\n" * line_count:
@@ -132,14 +134,14 @@ def check_request_line(held: bytes | bytearray, end: int, limits: Limits, at: in
 
 def line_too_long(limits: Limits) -> RequestError:
     """Return the error for a request line past its limit."""
-    return RequestError(414, f"the request line is longer than {limits.request_line} bytes")
+    message = f"the request line is longer than {limits.request_line} bytes"
+    return RequestError(414, message, limit="limits.request_line")
 
 
 def headers_too_long(limits: Limits) -> RequestError:
     """Return the error for a header block past its limit."""
-    return RequestError(
-        431, f"the request has more than {limits.headers} bytes or {limits.header_count} fields of headers"
-    )
+    message = f"the request has more than {limits.headers} bytes of headers"
+    return RequestError(431, message, limit="limits.headers")
 
 
 class _Collector:
@@ -182,7 +184,7 @@ def _body_length(special: dict[bytes, bytes], version: str, limits: Limits) -> i
     if _LENGTH.fullmatch(length) is None or (size := int(length)) >= 2**63:
         raise RequestError(400, "Content-Length must be one decimal number below 2^63")
     if size > limits.body:
-        raise RequestError(413, f"the body is longer than {limits.body} bytes")
+        raise RequestError(413, f"the body is longer than {limits.body} bytes", limit="limits.body")
     return size
 
 

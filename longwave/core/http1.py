@@ -6,8 +6,9 @@ or read by `ChunkReader`. What comes behind a request waits until `next_request`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from longwave.core.bodies import ChunkReader
 from longwave.core.heads import (
@@ -24,15 +25,13 @@ from longwave.limits import Limits
 __all__ = ["Data", "End", "Event", "Head", "Http1", "parse_fields"]
 
 
-@dataclass(slots=True)
-class Data:
+class Data(Struct):
     """A piece of the body, never empty."""
 
     data: bytes
 
 
-@dataclass(slots=True)
-class End:
+class End(Struct):
     """The request is complete; nothing follows until `Http1.next_request`."""
 
 

@@ -7,10 +7,11 @@ proxy hands on what it reads.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import httptools
+from msgspec import Struct
+from msgspec.structs import replace
 
 from longwave.core.bodies import ChunkReader
 from longwave.core.http1 import Data, End
@@ -24,8 +25,7 @@ INTERIM: Final = 8
 """Responses of 100 to 199 before the real one; a client "MUST be able to parse" several (RFC 9110 15.2)."""
 
 
-@dataclass(slots=True)
-class ResponseHead:
+class ResponseHead(Struct):
     """A response head that was read and checked.
 
     `fields` are as they came, their names in lower case.

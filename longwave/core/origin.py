@@ -11,7 +11,13 @@ from longwave.types import Fields
 __all__ = ["check_origin"]
 
 
-def check_origin(headers: Fields, scheme: str | None, allowed: Sequence[str] = (), dev: bool = False) -> None:
+def check_origin(
+    headers: Fields,
+    scheme: str | None,
+    allowed: Sequence[str] = (),
+    dev: bool = False,
+    required: bool = False,
+) -> None:
     """Raise `HTTPError` (403) for a request of a page that may not talk to us.
 
     Host and port of `Origin` must be those of `Host`. `scheme` ("http" or "https") is that of the
@@ -23,10 +29,13 @@ def check_origin(headers: Fields, scheme: str | None, allowed: Sequence[str] = (
     - `*.example.com`, `https://*.example.com`: every name below it, not the name itself;
     - `*`: every origin.
 
-    A request without `Origin` does not come from a browser, and passes. A doubled `Origin` never does.
+    A request without `Origin` does not come from a browser, and passes unless one is `required`. A doubled
+    `Origin` never does.
     """
     origins = [value for name, value in headers if name == b"origin"]
     if not origins:
+        if required:
+            raise HTTPError(403, "there is no Origin; the setting security.require_origin asks for one")
         return
     hosts = [value for name, value in headers if name == b"host"]
     if len(origins) == 1:

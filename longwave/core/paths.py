@@ -6,7 +6,7 @@ import re
 
 from longwave.errors import RequestError
 
-__all__ = ["decode_path"]
+__all__ = ["decode_path", "printable"]
 
 # RFC 3986 section 3.3: pchar without pct-encoded, and "/".
 _is_plain = re.compile(rb"/[A-Za-z0-9/._~!$&'()*+,;=:@-]*").fullmatch
@@ -43,6 +43,13 @@ def decode_path(target: bytes) -> tuple[str, str]:
     if "/." in path:
         path = _without_dots(path)
     return path, query.decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    """Return text for a log: what is not printable, line ends above all, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _decode(raw: bytes) -> str:

@@ -12,14 +12,32 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from longwave.types import Publication
+from longwave.core.http1_write import LAST_CHUNK, chunk
+from longwave.types import Fields, Publication
 
-__all__ = ["BODY", "BODY_CHUNKED", "BodyWire", "SseWire", "encode_comment", "encode_event", "sse_wire"]
+__all__ = [
+    "BODY",
+    "BODY_CHUNKED",
+    "STREAM_FIELDS",
+    "BodyWire",
+    "SseWire",
+    "encode_comment",
+    "encode_event",
+    "encode_refusal",
+    "sse_wire",
+    "wants_events",
+]
 
 LF = 0x0A
 CR = 0x0D
-LAST_CHUNK = b"0\r\n\r\n"
 BINARY_EVENT = b"event: longwave:binary\n"
+
+STREAM_FIELDS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"private, no-cache, no-store, no-transform, must-revalidate, max-age=0"),
+    (b"x-accel-buffering", b"no"),
+)
+"""Of the head of an event stream; the last keeps nginx from holding it back."""
 
 
 class _ByteWire:
@@ -33,7 +51,7 @@ class _ByteWire:
 
     def raw(self, encoded: bytes) -> bytes:
         """Return the piece of bytes that are encoded already."""
-        return _chunk(encoded) if self.chunked else encoded
+        return chunk(encoded) if self.chunked else encoded
 
     if TYPE_CHECKING:
 
@@ -173,6 +191,21 @@ def encode_comment(text: str) -> bytes:
     return _lines(b": ", _utf8("text", text)) + b"\n"
 
 
+def wants_events(fields: Fields) -> bool:
+    """Return whether a request is for an event stream, as those of EventSource are."""
+    accepted = b",".join([value for name, value in fields if name == b"accept"])
+    return b"text/event-stream" in accepted.lower()
+
+
+def encode_refusal(retry: int) -> tuple[Fields, bytes]:
+    """Return fields and body of a stream (200) that only tells when to come again.
+
+    An EventSource never comes back from a 503 (WHATWG HTML 9.2.3). `retry` is in milliseconds.
+    """
+    fields = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+    return fields, encode_event(None, retry=retry)
+
+
 def _message(payload: bytes, is_text: bool, name: bytes) -> bytes:
     if is_text:
         return b"%b%b\n" % (name, _lines(b"data: ", payload))
@@ -205,8 +238,3 @@ def _utf8(field: str, text: str) -> bytes:
         raise ValueError(
             f"the {field} of an event cannot hold a lone surrogate ({text[error.start]!r} at {error.start})"
         ) from None
-
-
-def _chunk(data: bytes) -> bytes:
-    # RFC 9112 section 7.1: a chunk of size zero ends the body, so nothing is nothing here.
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

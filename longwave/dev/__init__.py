@@ -1,1 +1,1 @@
-"""Watches the files of a project and restarts the worker that serves it."""
+"""Watches the files of a project and serves what they say now, under open connections where that can be."""

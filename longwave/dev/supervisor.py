@@ -1,7 +1,8 @@
-"""Holds the listening socket, runs the worker beside it, and starts it anew when files change.
+"""Holds the listening socket, runs the worker beside it, tells it of changes, and replaces it when it must.
 
-The socket stays open all the time: a request that comes while no worker is there waits in the kernel's queue
-and is answered by the next one.
+Most changes are swapped by the worker itself. What needs a new process gets one, which loads the code while
+the old one still serves; code that cannot be loaded leaves the old worker where it is. The socket stays open
+all the time: a request that comes between two workers waits in the kernel's queue, and the next answers it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from longwave.dev.failures import Failure, describe_failure
+from longwave.dev.feed import Failed, News, Swapped, decode_news
 from longwave.dev.watch import Watcher
 from longwave.errors import LongwaveError
 
@@ -48,8 +50,14 @@ class Display(Protocol):
     def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
         """A worker serves; `changed` is empty the first time."""
 
-    def failed(self, failure: Failure, changed: Sequence[str]) -> None:
-        """A worker could not start; the next change starts another."""
+    def swapped(self, news: Swapped) -> None:
+        """The worker swapped code under its open sockets."""
+
+    def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
+        """What there is now cannot be loaded.
+
+        `serving` says that the code from before goes on.
+        """
 
     def died(self, code: int) -> None:
         """A worker ended by itself; the next change starts another."""
@@ -62,19 +70,28 @@ class Supervisor:
     """Runs one worker at a time until it is told to stop.
 
     `prepare` is called before each start, since a change may have been one of the configuration; it raises
-    `LongwaveError` when there is nothing to start. `files` outside the root are watched as well.
+    `LongwaveError` when there is nothing to start. `is_setting` tells of a file whether it is one of those
+    that `prepare` reads. `files` outside the root are watched as well.
     """
 
     def __init__(
-        self, root: Path, prepare: Callable[[], Start], display: Display, files: Iterable[Path] = ()
+        self,
+        root: Path,
+        prepare: Callable[[], Start],
+        display: Display,
+        files: Iterable[Path] = (),
+        is_setting: Callable[[Path], bool] = lambda path: False,
     ) -> None:
         self._root = root
         self._prepare = prepare
         self._display = display
-        self._files = files
+        self._files = frozenset(path.resolve() for path in files)
+        self._is_setting = is_setting
         self._events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._worker: Worker | None = None
-        self._changed: tuple[str, ...] = ()
+        self._next: Worker | None = None
+        self._is_stale = False
+        self._changed: set[Path] = set()
         self._began = 0.0
 
     async def run(self) -> int:
@@ -88,13 +105,13 @@ class Supervisor:
         begun = asyncio.create_task(watcher.begun.wait())
         try:
             # The worker begins first, since that takes longer; what it says is heard when nothing is missed.
-            self._start()
+            await self._replace()
             await asyncio.wait({watching, begun}, return_when=asyncio.FIRST_COMPLETED)
             await self._serve()
         finally:
             begun.cancel()
             watching.cancel()
-            await self._stop(GOING_AWAY)
+            await asyncio.gather(self._drop_next(), self._stop(GOING_AWAY))
             await asyncio.wait({watching})
         return 0
 
@@ -104,41 +121,97 @@ class Supervisor:
             if event == "stop":
                 return
             if event == "change":
-                self._changed = self._names({*value, *self._more_changes()})
-                await self._stop(SERVICE_RESTART)
-                self._start()
+                await self._change({*value, *self._more_changes()})
             elif event == "failed":
-                self._display.failed(value, self._changed)
-            elif value[0] is not self._worker:
+                self._fail(value)
+            elif value[0] not in (self._worker, self._next):
                 continue  # an older worker's last words
             elif event == "message":
-                self._take(value[1])
+                await self._take(*value)
             elif event == "exit":
-                worker, self._worker = self._worker, None
-                if not worker.failed:
-                    self._display.died(value[1])
+                self._ended(*value)
 
-    def _start(self) -> None:
+    async def _change(self, files: set[Path]) -> None:
+        """Let the worker swap what changed, or replace it."""
+        worker = self._worker
+        must = any(path in self._files or self._is_setting(path) for path in files)
+        if worker is not None and worker.is_ready and not must:
+            await worker.tell("changed", files=[str(path) for path in files])
+            # What a worker that could not be loaded would have imported, only the next one can know.
+            must = self._is_stale or self._next is not None
+        else:
+            must = True
+        if must:
+            self._changed |= files
+            await self._replace()
+
+    async def _replace(self) -> None:
+        """Start a worker, which takes over from the one that serves when it has loaded its code."""
+        await self._drop_next()
+        if self._worker is not None and not self._worker.is_ready:
+            await self._stop(SERVICE_RESTART)
         self._began = time.perf_counter()
         try:
             start = self._prepare()
         except LongwaveError as error:
+            # Told later: whoever reads it may mend it, and no change is missed from then on.
             self._events.put_nowait(("failed", describe_failure(error, self._root)))
         else:
-            self._worker = Worker(start, self._events)
+            self._next = Worker(start, self._events)
+
+    async def _take(self, worker: Worker, message: Mapping[str, Any]) -> None:
+        kind = message["kind"]
+        if kind == "loaded":
+            await self._stop(SERVICE_RESTART)
+            self._worker, self._next = worker, None
+            await worker.tell("go")
+        elif kind == "ready":
+            worker.is_ready, self._is_stale = True, False
+            self._display.ready(message, time.perf_counter() - self._began, self._names())
+            self._changed = set()
+        elif kind == "failed":
+            worker.failed = True
+            if message["is_taken"] and worker is self._next and self._worker is not None:
+                # Its code wants what the one that serves still has: a port of its own, a lock.
+                await self._stop(SERVICE_RESTART)
+                await self._replace()
+            else:
+                self._fail(Failure(**message["failure"]))
+        elif kind == "news":
+            await self._hear(decode_news(message["news"]))
+
+    async def _hear(self, news: News) -> None:
+        if isinstance(news, Swapped):
+            self._display.swapped(news)
+        elif isinstance(news, Failed):
+            self._display.failed(news.failure, news.files, True)
+        elif self._next is None:
+            self._changed.update(self._root.resolve() / name for name in news.files)
+            await self._replace()
+
+    def _fail(self, failure: Failure) -> None:
+        serving = self._worker is not None and not self._worker.failed
+        self._is_stale = True
+        self._display.failed(failure, self._names(), serving)
+
+    def _ended(self, worker: Worker, code: int) -> None:
+        if worker is self._next:
+            self._next = None
+        else:
+            self._worker = None
+        if not worker.failed:
+            self._display.died(code)
+
+    async def _drop_next(self) -> None:
+        """End a worker that was to take over: it has not served anybody."""
+        worker, self._next = self._next, None
+        if worker is not None:
+            await worker.stop(GOING_AWAY)
 
     async def _stop(self, code: int) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.stop(code)
-
-    def _take(self, message: Mapping[str, Any]) -> None:
-        assert self._worker is not None
-        if message["kind"] == "ready":
-            self._display.ready(message, time.perf_counter() - self._began, self._changed)
-        elif message["kind"] == "failed":
-            self._worker.failed = True
-            self._display.failed(Failure(**message["failure"]), self._changed)
 
     def _watching_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -160,9 +233,11 @@ class Supervisor:
             self._events.put_nowait(other)
         return files
 
-    def _names(self, files: Iterable[Path]) -> tuple[str, ...]:
+    def _names(self) -> tuple[str, ...]:
         root = self._root.resolve()
-        return tuple(sorted(str(f.relative_to(root)) if f.is_relative_to(root) else str(f) for f in files))
+        return tuple(
+            sorted(str(f.relative_to(root)) if f.is_relative_to(root) else str(f) for f in self._changed)
+        )
 
 
 class Worker:
@@ -170,6 +245,7 @@ class Worker:
 
     def __init__(self, start: Start, events: asyncio.Queue[tuple[str, Any]]) -> None:
         self.failed = False
+        self.is_ready = False
         self._events = events
         self._line, theirs = socket.socketpair()
         with theirs:
@@ -185,11 +261,15 @@ class Worker:
         self._listening = asyncio.create_task(self._listen())
         self._waiting = asyncio.create_task(self._wait())
 
+    async def tell(self, kind: str, **message: Any) -> None:
+        """Send a message; one that is gone needs none."""
+        line = json.dumps({"kind": kind, **message}).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().sock_sendall(self._line, line)
+
     async def stop(self, code: int) -> None:
         """End the process: in order within a limit, then at once."""
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):
-            await loop.sock_sendall(self._line, json.dumps({"kind": "stop", "code": code}).encode() + b"\n")
+        await self.tell("stop", code=code)
         await asyncio.wait([self._waiting], timeout=STOP_LIMIT)
         if self._process.returncode is None:
             self._process.kill()

@@ -7,19 +7,26 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-__all__ = ["IGNORED_FOLDERS", "Watcher", "is_ignored_folder", "is_watched"]
+__all__ = ["IGNORED_FOLDERS", "Watcher", "is_ignored_folder", "is_watched", "may_be_folder"]
 
 IGNORED_FOLDERS = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv"})
 """Folders that tools write; those whose names begin with a dot are ignored too."""
 SUFFIXES = (".py", ".toml")
 DEBOUNCE_MS = 200
-STEP_MS = 30
+STEP_MS = 10
 """Quiet time after which a burst of changes is told: an editor saves in several steps."""
 
 
 def is_ignored_folder(name: str) -> bool:
     """Return whether nothing inside a folder of this name is looked at."""
     return name.startswith(".") or name in IGNORED_FOLDERS
+
+
+def may_be_folder(path: Path, root: Path) -> bool:
+    """Return whether what is gone may have been a folder of watched files."""
+    if not path.is_relative_to(root) or path.suffix:
+        return False
+    return not any(is_ignored_folder(part) for part in path.relative_to(root).parts)
 
 
 def is_watched(path: Path, root: Path, extra: Iterable[Path] = ()) -> bool:
@@ -96,7 +103,9 @@ class Watcher:
                     added = {Path(path) for change, path in changes if change is Change.added}
                     if not recursive:
                         self._watch_new(added, group)
-                    self._take({Path(path) for _, path in changes} | _files_in(added))
+                    # A folder that is moved away is told of alone, without its files.
+                    gone = {Path(path) for change, path in changes if change is Change.deleted}
+                    self._take({Path(path) for _, path in changes} | _files_in(added), gone)
             except OSError as error:
                 if self._polling:
                     raise
@@ -113,8 +122,12 @@ class Watcher:
                     self._later[path].cancel()
                 self._later[path] = group.create_task(self._watch({path}, recursive=True, group=group))
 
-    def _take(self, paths: set[Path]) -> None:
-        files = frozenset(path for path in paths if is_watched(path, self._root, self._extra))
+    def _take(self, paths: set[Path], gone: set[Path]) -> None:
+        files = frozenset(
+            path
+            for path in paths
+            if is_watched(path, self._root, self._extra) or (path in gone and may_be_folder(path, self._root))
+        )
         if files:
             self._changed(files)
 

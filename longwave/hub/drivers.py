@@ -6,8 +6,9 @@ One driver may be several of these. None of them decides who receives what: that
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 __all__ = ["Backplane", "Deliver", "Envelope", "History", "Member", "OnError", "Page", "Position", "Presence"]
 
@@ -15,8 +16,7 @@ Position: TypeAlias = str
 """`epoch:offset`: where an entry stands in the history of its topic."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """One publication on its way between nodes.
 
     `namespace` None means every namespace. `publisher` is the id of the peer that is left out, on topics
@@ -34,8 +34,7 @@ class Envelope:
     compress: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What a history holds after a position.
 
     `whole` is False when something before it is gone.
@@ -46,8 +45,7 @@ class Page:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One that is present in a topic.
 
     Its id, what the application says of it, since when (epoch seconds).

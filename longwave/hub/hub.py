@@ -21,7 +21,10 @@ from longwave.types import Piece, Wire
 __all__ = ["Hub"]
 
 LOG_BYTES = 1024 * 1024
-"""Payload bytes of one turn's log; past it the log is flushed within the turn."""
+"""Payload bytes of one turn's log; past it the log is flushed within the turn.
+
+At most half of what may wait for a receiver: one with room takes a whole log and stays within its bound.
+"""
 SLICE = 1000
 """Receivers that are written to in one turn: about 10 ms at 10 us a write."""
 BATCHES = 4
@@ -56,6 +59,7 @@ class Hub:
         self._node = node
         self._topics: dict[str, dict[str | None, Channel]] = {}
         self._log = Log()
+        self._most_bytes = min(LOG_BYTES, self._limits.outgoing // 2)
         self._batches: deque[Plan] = deque()
         self._unfinished: list[Callable[[], None]] = []
         self._waiting: dict[Callable[[], None], None] = {}
@@ -63,6 +67,7 @@ class Hub:
         """Whether anything published is not yet written to all its receivers."""
         self.published = self.deliveries = self.failures = self.ignored = self.malformed = 0
         self.flushes = self.sliced = 0
+        self.passed = {"limits.topics_per_peer": 0, "limits.topic_length": 0}
 
     # Called by peers, streams and the application.
 
@@ -80,6 +85,7 @@ class Hub:
         if channel is not None and subscriber in channel.subscribers:
             return self._watch(topic)
         if len(subscriber.channels) >= self._limits.topics_per_peer:
+            self.passed["limits.topics_per_peer"] += 1
             raise LimitError(
                 f"a subscriber may listen to {self._limits.topics_per_peer} topics (limits.topics_per_peer)"
             )
@@ -163,7 +169,7 @@ class Hub:
             return False
         log.mark(subscriber, piece)
         log.size += subscriber.wire.size(piece)
-        if log.size > LOG_BYTES:
+        if log.size > self._most_bytes:
             self._settle()
         return True
 
@@ -194,6 +200,7 @@ class Hub:
         if topic.__class__ is not str and not isinstance(topic, str):
             raise TypeError(f"a topic is a str, not {type(topic).__name__}")
         if not 0 < len(topic) <= self._limits.topic_length:
+            self.passed["limits.topic_length"] += 1
             raise ValueError(
                 f"a topic has 1 to {self._limits.topic_length} characters (limits.topic_length), "
                 f"this one has {len(topic)}"
@@ -224,6 +231,7 @@ class Hub:
             "flushes": self.flushes,
             "sliced": self.sliced,
             "waiting_batches": len(self._batches),
+            **self.passed,
         }
 
     def flush(self) -> None:
@@ -253,10 +261,10 @@ class Hub:
             else:
                 touched[channel] = [index]
         if exclude is not None and any(exclude in channel.subscribers for channel in channels):
-            log.mark(exclude, None)
+            log.leave_out(exclude, outgoing)
         log.entries.append(outgoing)
         log.size += len(outgoing.payload)
-        if log.size > LOG_BYTES:
+        if log.size > self._most_bytes:
             self._settle()
 
     def _targets(self, topic: str, namespace: str | None) -> list[Channel]:

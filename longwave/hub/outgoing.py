@@ -84,6 +84,22 @@ class Log:
         else:
             marks.append(mark)
 
+    def leave_out(self, subscriber: Subscriber, entry: Outgoing) -> None:
+        """Note that one subscriber skips the next entry, which is to be this one.
+
+        Who was sent the very same just before, as in a chat that echoes, gets it as all others do: so its
+        stream differs in nothing, and needs no piece of its own.
+        """
+        marks = self.marks.get(subscriber)
+        if marks is not None:
+            index, piece = marks[-1]
+            if index == len(self.entries) and piece is not None and _is_frame(piece, subscriber.wire, entry):
+                marks.pop()
+                if not marks:
+                    del self.marks[subscriber]
+                return
+        self.mark(subscriber, None)
+
     def touches(self, subscriber: Subscriber) -> bool:
         """Whether the log holds anything for this subscriber.
 
@@ -164,3 +180,8 @@ class Log:
         except Exception as error:
             self.errors.append(error)
             return wire.join([])
+
+
+def _is_frame(piece: Piece, wire: Wire, entry: Outgoing) -> bool:
+    """Whether a piece is what the wire makes of an entry; what is compressed is not asked for."""
+    return isinstance(piece, bytes) and piece.endswith(entry.payload) and piece == wire.encode(entry)

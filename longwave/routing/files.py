@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from longwave.errors import RouteError
 from longwave.routing.table import METHODS, format_pattern, parse_pattern, shape_of
@@ -26,8 +27,7 @@ _FORBIDDEN = re.compile(r'[<>:"|?*\\]')
 _NUMBER_OR_TEXT = re.compile(r"[0-9]+|[^0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class RouteFile:
+class RouteFile(Struct, frozen=True):
     """A route file: where it is and what it answers.
 
     `method` is None for any; `name` is the path inside the folder, with slashes, for messages and lists.

@@ -11,7 +11,7 @@ from typing import Any
 
 from longwave.errors import RouteError
 
-__all__ = ["ModuleFailure", "Package", "Record", "candidates", "closure", "locate", "module_name"]
+__all__ = ["ModuleFailure", "Package", "Record", "candidates", "closure", "locate", "module_name", "stamp_of"]
 
 
 class ModuleFailure(RouteError):
@@ -36,10 +36,11 @@ class Record:
     """One module of one generation.
 
     `imports` are the modules that it holds, as they were when it imported them; `wanted` are all paths whose
-    change concerns it, those of modules that were looked for and not found among them.
+    change concerns it, those of modules that were looked for and not found among them. `stamp` is that of its
+    file when it was read.
     """
 
-    __slots__ = ("cache", "imports", "module", "name", "path", "ready", "views", "wanted")
+    __slots__ = ("cache", "imports", "module", "name", "path", "ready", "stamp", "views", "wanted")
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -50,6 +51,7 @@ class Record:
         self.views: dict[Path, Package] = {}
         self.cache: dict[tuple[str, tuple[str, ...], int], tuple[object, ModuleType]] = {}
         self.ready = False
+        self.stamp: tuple[int, int] | None = None
 
     @property
     def is_package(self) -> bool:
@@ -64,7 +66,7 @@ class Record:
             found = record.imports.get(path)
             if found is not None:
                 return found
-            for other in record.imports.values():
+            for other in list(record.imports.values()):
                 if id(other) not in seen:
                     seen.add(id(other))
                     todo.append(other)
@@ -97,6 +99,15 @@ class Package(ModuleType):
         # importlib stores a submodule in its package; kept, it would outlive its generation.
         if not (isinstance(value, ModuleType) and self._lw_child(name) is value):
             super().__setattr__(name, value)
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """Return time and size of a file, which tell its versions apart, or None."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def candidates(stem: Path) -> tuple[Path, Path]:

@@ -6,9 +6,7 @@ import builtins
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -23,21 +21,22 @@ _OURS = __name__.partition(".")[0]
 class Importer:
     """Resolves imports by place: a name is a file under the root, or foreign.
 
-    `find(record, path)` returns a module as the module of a record sees it, loading it if need be, and is
-    called with the lock held; `seen` does the same for what is loaded already, or returns None.
+    `find(record, path)` returns a module as the module of a record sees it, loading it if need be; `seen`
+    does the same for what is loaded already, or returns None. `is_building` tells whether this thread loads
+    modules. What is noted in records is noted by single operations, without a lock.
     """
 
     def __init__(
         self,
         root: Path,
-        lock: AbstractContextManager[object],
         find: Callable[[Record | None, Path], Record],
         seen: Callable[[Record | None, Path], Record | None],
+        is_building: Callable[[], bool],
     ) -> None:
         self._root = root
-        self._lock = lock
         self._find = find
         self._seen = seen
+        self._is_building = is_building
         self._epoch = object()
         self._owned: dict[str, bool] = {}
 
@@ -68,11 +67,15 @@ class Importer:
             except ModuleNotFoundError:
                 record.wanted.update(candidates(self._root / name.partition(".")[0]))
                 raise
-        with self._lock:
-            folder = self._base(record, level) if level else self._root
-            module = self._import(record, folder, name.split(".") if name else [], names, level == 0)
+        folder = self._base(record, level) if level else self._root
+        module = self._import(record, folder, name.split(".") if name else [], names, level == 0)
         # A late import runs at each call of its function; until something is exchanged it gives the same.
-        if record.ready and all(item == "*" or hasattr(module, item) for item in names):
+        # What is being built is not for others, who call the same shared code.
+        if (
+            record.ready
+            and not self._is_building()
+            and all(item == "*" or hasattr(module, item) for item in names)
+        ):
             record.cache[key] = (epoch, module)
         return module
 
@@ -152,10 +155,9 @@ class Importer:
         if found is None:
             return None
         if is_view and record is not None and found.ready:
-            with self._lock:
-                record.wanted.update(candidates(stem))
-                record.imports[place] = found
-                vars(self._view(record, folder))[name] = found.module
+            record.wanted.update(candidates(stem))
+            record.imports[place] = found
+            vars(self._view(record, folder))[name] = found.module
         return found.module
 
     def _owns(self, name: str) -> bool:
@@ -185,7 +187,7 @@ class Importer:
         return folder
 
 
-class Finder(MetaPathFinder):
+class Finder:
     """Lets importlib find modules by the names under which they are registered.
 
     `import_module(".words", __package__)` and walks over `__path__` come here.

@@ -38,7 +38,7 @@ from pathlib import Path
 from types import ModuleType
 
 from longwave.errors import RouteError
-from longwave.routing.graph import ModuleFailure, Package, Record, closure, module_name
+from longwave.routing.graph import ModuleFailure, Package, Record, closure, module_name, stamp_of
 from longwave.routing.imports import Finder, Importer, SourceLoader
 
 __all__ = ["Generation", "Loader", "ModuleFailure"]
@@ -56,6 +56,7 @@ class Generation:
         self.dropped = frozenset(dropped)
         self.records: dict[Path, Record] = {}
         self.entries: dict[Path, None] = {}
+        self.finished: list[Record] = []
         self._loader = loader
         if base is not None:
             self.records = {path: record for path, record in base.records.items() if path not in dropped}
@@ -67,6 +68,21 @@ class Generation:
         `ModuleFailure` leaves the generation as it was.
         """
         return self._loader._enter(self, path)
+
+    def exchanged(self) -> list[tuple[ModuleType, ModuleType]]:
+        """Return the old and the new module of each file that has both, before the commit.
+
+        Those that others import come first, as far as they do not import each other.
+        """
+        return self._loader._exchanged(self)
+
+    def built(self) -> set[Path]:
+        """Return the files of the modules that are new here, before the commit."""
+        return {record.path for record in self.finished if self.records.get(record.path) is record}
+
+    def is_outdated(self) -> bool:
+        """Whether a file has changed since it was read for a new module."""
+        return any(record.stamp != stamp_of(record.path) for record in self.finished)
 
     def commit(self) -> None:
         """Make this the current generation, and drop what only the old one had."""
@@ -104,7 +120,7 @@ class Loader:
         self._building: Generation | None = None
         self._builder = 0
         self._added: list[tuple[Generation, Record]] | None = None
-        self._importer = Importer(self.root, self._lock, self._find, self._seen)
+        self._importer = Importer(self.root, self._find, self._seen, self._is_building)
         self._finder = Finder(self._prefix, partial(self._find, None))
         # First, because the finder of paths would take the files that packages point to.
         sys.meta_path.insert(0, self._finder)
@@ -119,9 +135,39 @@ class Loader:
         with self._lock:
             return self._enter(self._current, path)
 
+    def loaded(self, path: Path) -> ModuleType | None:
+        """Return the module of a file in the current generation, if it was loaded."""
+        record = self._current.records.get(self._key(path))
+        return record.module if record is not None and record.ready else None
+
+    def emptied(self, paths: Iterable[Path]) -> bool:
+        """Whether a module's file has nothing in it now: it may be being written."""
+        for path in paths:
+            record, stamp = self._current.records.get(self._key(path)), stamp_of(path)
+            if record is not None and record.stamp is not None and record.stamp[1] and stamp and not stamp[1]:
+                return True
+        return False
+
     def module_paths(self) -> set[Path]:
         """Return the files of all modules of the current generation."""
         return set(self._current.records)
+
+    def is_stale(self, name: str) -> bool:
+        """Whether a dotted name was that of a module of this loader, and is no more."""
+        parent = f"{name}."
+        return name.startswith(self._prefix) and not any(
+            known == name or known.startswith(parent) for known in list(sys.modules)
+        )
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keep other threads from loading; yields False where one does that now."""
+        held = self._lock.acquire(blocking=False)
+        try:
+            yield held
+        finally:
+            if held:
+                self._lock.release()
 
     def dependents(self, paths: Iterable[Path]) -> set[Path]:
         """Return the modules that import any of the files, directly or not.
@@ -131,8 +177,8 @@ class Loader:
         """
         with self._lock:
             edges = {path: set(wanted) for path, wanted in self._failed.items()}
-            for path, record in self._current.records.items():
-                edges.setdefault(path, set()).update(record.wanted)
+            for path, record in list(self._current.records.items()):
+                edges.setdefault(path, set()).update(list(record.wanted))
         return closure(edges, map(self._key, paths))
 
     def begin(self, changed: Iterable[Path]) -> Generation:
@@ -200,12 +246,13 @@ class Loader:
                     generation.records.setdefault(path, record)
             generation.entries.update(old.entries)
             self._current, self._open = generation, None
-            old.records = {}
+            old.records, generation.finished = {}, []
             # A shared module can have imported an old one late since `begin`: the next change renews it.
+            records = generation.records
             self._pending = {
                 path
-                for path, record in generation.records.items()
-                if any(generation.records.get(key) is not other for key, other in record.imports.items())
+                for path, record in records.items()
+                if any(records.get(key) is not other for key, other in list(record.imports.items()))
             }
             self._sweep()
 
@@ -213,15 +260,24 @@ class Loader:
         with self._lock:
             if generation is self._open:
                 self._open = None
-                generation.records = {}
+                generation.records, generation.finished = {}, []
                 self._sweep()
+
+    def _exchanged(self, generation: Generation) -> list[tuple[ModuleType, ModuleType]]:
+        with self._lock:
+            return [
+                (old.module, record.module)
+                for record in generation.finished
+                if generation.records.get(record.path) is record
+                and (old := self._current.records.get(record.path)) is not None
+            ]
 
     def _to_load(self, generation: Generation, changed: frozenset[Path]) -> list[Path]:
         """Return what a new generation starts with, in the order of the old one."""
         late = set()
-        for path, record in self._current.records.items():
+        for path, record in list(self._current.records.items()):
             if path not in changed:
-                late |= record.wanted
+                late.update(list(record.wanted))
         return [
             path
             for path in self._current.records
@@ -271,8 +327,11 @@ class Loader:
         return found if found is not None else self._execute(generation, path)
 
     def _execute(self, generation: Generation, path: Path) -> Record:
+        # Before it is read: a change from here on shows.
+        stamp = stamp_of(path)
         code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
         record = self._new_record(generation, path)
+        record.stamp = stamp
         assert self._added is not None
         self._added.append((generation, record))
         generation.records[path] = record
@@ -290,6 +349,8 @@ class Loader:
         finally:
             spec.pop("_initializing", None)
         record.ready = True
+        if generation is self._open:
+            generation.finished.append(record)
         self._failed.pop(path, None)
         return record
 
@@ -352,7 +413,13 @@ class Loader:
     # How one module sees the others.
 
     def _find(self, record: Record | None, path: Path) -> Record:
-        """Return a module as another one (None: anyone) sees it, loading it if need be."""
+        """Return a module as another one (None: anyone) sees it, loading it if need be.
+
+        What is loaded is had without the lock: an import of some seconds elsewhere stops nobody.
+        """
+        loaded = self._seen(record, path)
+        if loaded is not None and loaded.ready:
+            return loaded
         with self._lock:
             generation = self._generation_of(record)
             if generation is None:
@@ -383,6 +450,10 @@ class Loader:
             if generation is not None and generation.records.get(record.path) is record:
                 return generation
         return None
+
+    def _is_building(self) -> bool:
+        """Whether this thread executes modules."""
+        return self._building is not None and self._builder == threading.get_ident()
 
     def _key(self, path: Path) -> Path:
         """Return a path as the loader knows it: inside the resolved root."""

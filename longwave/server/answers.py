@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from longwave.contract import Address, FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import Address, FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.deflate import negotiate
 from longwave.core.handshake import accept_key, encode_switch
 from longwave.core.http1 import Head, Http1
@@ -22,7 +22,7 @@ from longwave.errors import RequestError
 from longwave.server.body import RequestBody
 from longwave.server.connection import HOLD_BODY, LINGER, NEVER, Connection
 from longwave.server.deflated import make_websocket
-from longwave.server.refusals import REFUSED, access_line, limit_of, refusal
+from longwave.server.refusals import REFUSED, access_line, refusal
 from longwave.server.state import ERRORS, Worker
 from longwave.server.stream import StreamLink
 
@@ -37,7 +37,6 @@ __all__ = [
     "READING",
     "STREAMING",
     "AnsweringConnection",
-    "failure",
 ]
 
 IDLE: Final = 0
@@ -71,6 +70,7 @@ class AnsweringConnection(Connection):
         "_drained",
         "_eof",
         "_head",
+        "_heir",
         "_http",
         "_in_head",
         "_is_new",
@@ -86,6 +86,7 @@ class AnsweringConnection(Connection):
         self._http = Http1(worker.limits)
         self._state = IDLE
         self._head: Head | None = None
+        self._heir: Connection | None = None
         self._request: Request | None = None
         self._body: RequestBody | None = None
         self._task: asyncio.Future[Reply] | None = None
@@ -130,7 +131,7 @@ class AnsweringConnection(Connection):
                 return
             if isinstance(reply, StreamReply):
                 _discard(self, reply)
-            self._send(failure())
+            self._send(failed_reply())
 
     def _send(self, reply: FullReply) -> None:
         head = self._head
@@ -227,6 +228,7 @@ class AnsweringConnection(Connection):
         rest = self._http.take_rest()
         websocket = make_websocket(worker, reply, agreed)
         websocket.address = self.address
+        self._heir = websocket
         self._state = GONE
         self._open = self._ready = False
         holds, self._holds = self._holds, 0
@@ -273,9 +275,8 @@ class AnsweringConnection(Connection):
         state = self._state
         if state >= LINGERING:
             return
-        name = limit_of(error.status)
-        if name is not None:
-            self.worker.passed(name)
+        if error.limit is not None:
+            self.worker.passed(error.limit)
         self._stop_work(error)
         link = self._link
         if link is not None and link.is_open:
@@ -337,12 +338,6 @@ class AnsweringConnection(Connection):
         access = self.worker.access
         if access is not None:
             access.info(access_line(self._address(), self._head, status))
-
-
-def failure() -> FullReply:
-    """Return the answer to a request whose handling failed."""
-    body = b'{"error": true, "status": 500, "message": "Internal Server Error"}'
-    return FullReply(500, [(b"content-type", b"application/json")], body)
 
 
 def _discard(connection: AnsweringConnection, reply: StreamReply) -> None:

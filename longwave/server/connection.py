@@ -13,7 +13,16 @@ from longwave.core.outbox import Outbox
 from longwave.server.state import Worker
 from longwave.types import Piece, SendStatus, SlowPolicy
 
-__all__ = ["HOLD_APP", "HOLD_BODY", "HOLD_SLOW", "HOLD_TURN", "HOLD_WAITING", "Connection", "Transport"]
+__all__ = [
+    "HOLD_APP",
+    "HOLD_BODY",
+    "HOLD_SLOW",
+    "HOLD_TURN",
+    "HOLD_WAITING",
+    "OVER",
+    "Connection",
+    "Transport",
+]
 
 # Why a connection is not read. All are bits of one number: reading goes on when none is left.
 HOLD_APP = 1
@@ -32,6 +41,8 @@ CORK = 64 * 1024
 LINGER = 1.0
 """Seconds in which what the client still sends is thrown away, so that it is not answered by a reset."""
 NEVER = float("inf")
+OVER = -1.0
+"""The end of a turn that has passed."""
 _TCP_INFO = 11 if sys.platform == "linux" else 0
 _TCP_CLOSE = 7
 
@@ -90,6 +101,7 @@ class Connection(asyncio.Protocol):
         "_holds",
         "_open",
         "_ready",
+        "_spare",
         "_transport",
         "address",
         "quiet",
@@ -108,6 +120,7 @@ class Connection(asyncio.Protocol):
         self._flow: Flow | None = None
         self._cork: list[Piece] | None = None
         self._corked = 0
+        self._spare = 0
 
     def take_transport(self, transport: Transport) -> None:
         """Use a transport.
@@ -171,6 +184,28 @@ class Connection(asyncio.Protocol):
             if not self._holds:
                 self._readable()
 
+    # One connection's share of a turn of the loop.
+
+    def turn_end(self, end: float) -> float:
+        """Return when the turn ends: `end`, set at the first call (0), or `OVER`.
+
+        Asked after the first message, each that may have been long, and else rarely: it reads the clock.
+        """
+        moment = self.worker.clock()
+        if not end:
+            return moment + self.worker.timeouts.turn
+        return OVER if moment > end else end
+
+    def end_turn(self, end: float) -> None:
+        """Give way to others: the share is used up, by time or number, and more was read."""
+        self.worker.passed("timeouts.turn" if end == OVER else "limits.messages_per_turn")
+        self.yield_turn()
+
+    def yield_turn(self) -> None:
+        """Go on in the next turn of the loop."""
+        self.hold(HOLD_TURN)
+        self.worker.loop.call_soon(self._turn)
+
     # What the transport tells.
 
     def pause_writing(self) -> None:
@@ -217,6 +252,11 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Look at the time; called by the sweep of the worker."""
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is an open WebSocket or event stream: its client comes back."""
+        return False
+
     def finish(self, code: int) -> None:
         """Come to an end in order: the worker stops."""
 
@@ -240,20 +280,23 @@ class Connection(asyncio.Protocol):
         if self._cork is not None:
             self._cork.append(piece)
             self._corked += size
+            if self._corked <= self._spare:
+                return _SENT
             if self._corked > CORK:
                 self.flush()
-            return _SENT if 2 * self.buffered <= self.worker.limits.outgoing else _BUFFERED
+            return _SENT if self.buffered <= self.worker.half else _BUFFERED
         flow = self._slow()
         before = (flow.outbox.size, flow.outbox.dropped)
         status = flow.outbox.offer(piece, size, self._transport.get_write_buffer_size())
         self._account(flow, before)
+        if flow.outbox.dropped != before[1]:
+            # This piece, or with `drop_old` older ones for it.
+            self.worker.passed("limits.outgoing")
         if status is _BUFFERED:
             if not flow.full:
                 self._filled(flow)
-        elif status is not _SENT:
-            self.worker.passed("limits.outgoing")
-            if status is SendStatus.CLOSED:
-                self._overflowed()
+        elif status is SendStatus.CLOSED:
+            self._overflowed()
         return status
 
     def write_control(self, piece: bytes) -> None:
@@ -278,6 +321,8 @@ class Connection(asyncio.Protocol):
         if self._ready:
             self._ready = False
             self._cork = []
+            # What may be gathered without a question: it is neither too much at once, nor half the bound.
+            self._spare = min(CORK, self.worker.half - self._transport.get_write_buffer_size())
 
     def uncork(self) -> None:
         """Write what was gathered in one piece."""
@@ -294,7 +339,7 @@ class Connection(asyncio.Protocol):
         pieces = self._cork
         if pieces:
             self._cork = []
-            self._corked = 0
+            self._corked = self._spare = 0
             self._put(pieces)
             if self._flow is not None and self._flow.congested:
                 self._cork = None
@@ -348,6 +393,9 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(OSError):
             return bool(sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _TCP_CLOSE)
         return False
+
+    def _turn(self) -> None:
+        """Go on with what was read in an earlier turn of the loop."""
 
     def _put(self, pieces: list[Piece]) -> None:
         """Give pieces to the transport, in order."""

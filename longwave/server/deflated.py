@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from longwave.contract import UpgradeReply
-from longwave.core.deflate import Agreement, Deflater, deflate_wire, takeover_wire
+from longwave.core.deflate import Agreement, Deflater, Waiting, deflate_wire, takeover_wire
 from longwave.core.inflate import InflatingWebSocket
 from longwave.server.state import Worker
 from longwave.server.websocket import WebSocketConnection
@@ -57,6 +59,9 @@ class TakeoverConnection(DeflatedConnection):
             self._transport.write(self._deflater.pack(piece))
             return SendStatus.SENT if self._ready else SendStatus.BUFFERED
         return self.write_late(piece)
+
+    def _split(self, piece: Waiting) -> Sequence[Piece]:
+        return piece.split()
 
     def _put(self, pieces: list[Piece]) -> None:
         self._transport.write(b"".join([self._deflater.pack(piece) for piece in pieces]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.handshake import check_upgrade, offered_protocols
 from longwave.core.http1 import Data, Head, parse_fields
 from longwave.core.http1_write import CONTINUE
@@ -20,13 +20,15 @@ from longwave.server.answers import (
     LINGERING,
     READING,
     AnsweringConnection,
-    failure,
 )
 from longwave.server.body import RequestBody
-from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, Transport
+from longwave.server.connection import HOLD_BODY, HOLD_TURN, HOLD_WAITING, NEVER, OVER, Transport
 from longwave.server.state import ERRORS, Worker
 
 __all__ = ["HttpConnection"]
+
+FIRST = 0.1
+"""Seconds that a client which has just connected has for its first request when the server stops."""
 
 
 class HttpConnection(AnsweringConnection):
@@ -50,7 +52,7 @@ class HttpConnection(AnsweringConnection):
         self._set_deadline(worker.timeouts.header)
         if worker.stopping:
             # Accepted in the turn in which the listener was closed.
-            self.abort()
+            self.finish(0)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
@@ -102,6 +104,10 @@ class HttpConnection(AnsweringConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever works for it hears that."""
+        if self._heir is not None:
+            # TLS chose whom to tell before it gave us what it had read, a request to become a WebSocket.
+            self._heir.connection_lost(exc)
+            return
         if self._refused:
             self.worker.refused -= 1
         super().connection_lost(exc)
@@ -132,16 +138,32 @@ class HttpConnection(AnsweringConnection):
                 self.quiet = True
                 self._deadline = now + (self.worker.timeouts.body or NEVER)
             elif late:
-                self.worker.passed("timeouts.body")
-                self._reject(RequestError(408, "the request body did not come in time"))
+                message = "the request body did not come in time"
+                self._reject(RequestError(408, message, limit="timeouts.body"))
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether an event stream is open."""
+        link = self._link
+        return link is not None and link.is_events and link.is_open
 
     def finish(self, code: int) -> None:
-        """End what is idle or an event stream at once; a request gets its answer first."""
+        """End what is idle or an event stream at once; a request gets its answer first.
+
+        Also the first one of a connection, if it is on its way.
+        """
         link = self._link
         if link is not None:
             if link.is_events:
-                link.close(code)
+                link.dismiss(code)
         elif self._state == IDLE and not self._http.held:
+            if self._is_new:
+                self.worker.loop.call_later(FIRST, self._finish_new)
+            else:
+                self._end(linger=False)
+
+    def _finish_new(self) -> None:
+        if self._state == IDLE and not self._http.held:
             self._end(linger=False)
 
     # What the body and the stream of the current request ask.
@@ -164,22 +186,17 @@ class HttpConnection(AnsweringConnection):
         if self._advancing:
             return
         self._advancing = True
-        worker = self.worker
-        left = worker.limits.messages_per_turn
-        until = 0.0
+        left = self.worker.limits.messages_per_turn
+        end = 0.0
         try:
             while self._step():
                 left -= 1
                 if left & 15 == 15:
-                    moment = worker.clock()
-                    if not until:
-                        until = moment + worker.timeouts.turn
-                    elif moment > until:
+                    end = self.turn_end(end)
+                    if end == OVER:
                         left = 0
                 if left <= 0:
-                    worker.passed("limits.messages_per_turn")
-                    self.hold(HOLD_TURN)
-                    worker.loop.call_soon(self._turn)
+                    self.end_turn(end)
                     break
         except RequestError as error:
             self._reject(error)
@@ -301,7 +318,7 @@ class HttpConnection(AnsweringConnection):
         except Exception:
             self.worker.errors += 1
             ERRORS.exception("the application failed")
-            reply = failure()
+            reply = failed_reply()
         if isinstance(reply, (FullReply, StreamReply, UpgradeReply)):
             self._answer(reply)
         else:
@@ -317,11 +334,11 @@ class HttpConnection(AnsweringConnection):
             if not is_current:
                 return
             # Not by us: somebody else cancelled the work, and the client still waits.
-            reply: Reply = failure()
+            reply: Reply = failed_reply()
         elif (error := done.exception()) is not None:
             self.worker.errors += 1
             ERRORS.error("the application failed", exc_info=error)
-            reply = failure()
+            reply = failed_reply()
         else:
             reply = done.result()
         self._answer(reply)
@@ -329,8 +346,7 @@ class HttpConnection(AnsweringConnection):
 
     def _idle_too_long(self) -> None:
         if self._in_head or self._is_new:
-            self.worker.passed("timeouts.header")
-            self._reject(RequestError(408, "the request did not come in time"))
+            self._reject(RequestError(408, "the request did not come in time", limit="timeouts.header"))
         else:
             self.worker.passed("timeouts.keep_alive")
             self._end(linger=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 from longwave.errors import ConfigError
 
-__all__ = ["Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_socket"]
+__all__ = ["UNSENT", "Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_socket"]
 
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted. uvicorn: 2048."""
@@ -23,6 +23,12 @@ AT_ONCE = 256
 """Connections that are accepted in one turn of the loop: libuv accepts one, however many wait."""
 TCP_USER_TIMEOUT = 18
 """Of Linux, in milliseconds; `socket.TCP_USER_TIMEOUT` is missing on other systems."""
+UNSENT = 256 * 1024
+"""Bytes that the kernel keeps of what a client does not take; it would keep several MiB by itself.
+
+What waits in the kernel can neither be dropped by a policy nor be told by `buffered_amount`. What is on its
+way is not counted, so that a fast connection is as fast as before.
+"""
 
 
 NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -36,9 +42,11 @@ def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[s
     `unacknowledged` is how long the kernel waits for a client that vanished, or takes nothing, before it
     cuts the connection; accepted sockets inherit it (Linux).
     """
+    # A str loads the tables of internationalized names.
+    name = host.encode() if host.isascii() else host
     try:
         found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+            name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
         )
     except socket.gaierror as error:
         raise ConfigError(
@@ -224,6 +232,8 @@ def _bind_tcp(family: int, address: object, unacknowledged: float) -> socket.soc
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if unacknowledged and hasattr(socket, "TCP_USER_TIMEOUT"):
             bound.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(unacknowledged * 1000))
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         bound.bind(address)  # type: ignore[arg-type]
         # Two servers can be bound to one port; that it is taken shows only here.
         bound.listen(BACKLOG)

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 from longwave.contract import Address
 from longwave.core.http1 import Head
 from longwave.core.http1_write import encode_error, encode_response
+from longwave.core.paths import printable
+from longwave.core.sse import encode_refusal, wants_events
 from longwave.types import Fields
 
-__all__ = ["REFUSED", "access_line", "limit_of", "refusal"]
+__all__ = ["REFUSED", "access_line", "refusal", "retry_time"]
 
 REFUSED: Final = {503: "limits.connections", 429: "limits.connections_per_address"}
 """The statuses of refusals, and the limits behind them."""
+
+SERVICE_RESTART: Final = 1012
 
 _MESSAGES = {
     503: "the server has as many connections as it may have",
     429: "this address has as many connections as it may have",
 }
-_LIMIT_OF_STATUS = {413: "limits.body", 414: "limits.request_line", 431: "limits.headers"}
 
 
 def refusal(status: int, method: str, headers: Fields, date: bytes) -> bytes:
     """Return the answer to a connection that is refused for now.
 
-    An EventSource never comes back from a 503. It gets a stream that only tells when to come again, at
-    random, so that not all come at once.
+    It tells when to come again, at random, so that not all come at once.
     """
-    accepts = b",".join(value for name, value in headers if name == b"accept")
-    if method == "GET" and b"text/event-stream" in accepts.lower():
-        fields = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-        body = b"retry: %d\n\n" % random.randint(2000, 10000)
+    if method == "GET" and wants_events(headers):
+        fields, body = encode_refusal(retry_time())
         return encode_response(200, fields, body, keep_alive=False, date=date)
-    retry = {"Retry-After": str(random.randint(2, 10))}
+    retry = {"Retry-After": str(retry_time() // 1000)}
     return encode_error(status, _MESSAGES[status], retry, date=date, head_only=method == "HEAD")
 
 
-def limit_of(status: int) -> str | None:
-    """Return the name of the limit that a refused request passed, if it was one."""
-    return _LIMIT_OF_STATUS.get(status)
+def retry_time(code: int = 1001) -> int:
+    """Return the milliseconds after which an EventSource shall come back.
+
+    At random, and soon where the server only restarts.
+    """
+    import random  # a millisecond of each start, for what most processes never do
+
+    return 100 if code == SERVICE_RESTART else random.randint(2000, 10_000)
 
 
 def access_line(client: Address | None, head: Head | None, status: int) -> str:
@@ -52,5 +56,4 @@ def access_line(client: Address | None, head: Head | None, status: int) -> str:
         return f'{address} - "-" {status}'
     path = head.target.split(b"?", 1)[0].decode("ascii", "backslashreplace")
     line = f"{head.method} {path} HTTP/{head.http_version}"
-    shown = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in line)
-    return f'{address} - "{shown}" {status}'
+    return f'{address} - "{printable(line)}" {status}'

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from longwave.contract import Application
 from longwave.core.http_dates import format_date
-from longwave.limits import Limits, Timeouts
+from longwave.limits import COUNTERS, Limits, Timeouts
 
 if TYPE_CHECKING:
     from longwave.server.connection import Connection
@@ -27,30 +27,6 @@ PINGS_PER_SWEEP = 1000
 
 LOST = 8
 """For each so many bytes of unfinished messages one may be lost between them: 272 MB were seen for 238."""
-
-_COUNTED = (
-    "limits.request_line",
-    "limits.headers",
-    "limits.body",
-    "limits.pipeline",
-    "limits.connections",
-    "limits.connections_per_address",
-    "limits.messages_per_turn",
-    "limits.message",
-    "limits.fragments",
-    "limits.outgoing",
-    "limits.outgoing_total",
-    "limits.unfinished_total",
-    "limits.message_rate",
-    "timeouts.header",
-    "timeouts.body",
-    "timeouts.keep_alive",
-    "timeouts.response",
-    "timeouts.turn",
-    "timeouts.pong",
-    "timeouts.close",
-    "timeouts.shutdown",
-)
 
 
 class Worker:
@@ -95,7 +71,7 @@ class Worker:
         self.unfinished = 0
         self.dropped = 0
         self.pings = PINGS_PER_SWEEP
-        self._passed = dict.fromkeys(_COUNTED, 0)
+        self._passed = dict.fromkeys(COUNTERS, 0)
         self._weigh_at = limits.outgoing_total // 2
         self._stalled = 0.0
         self._due = clock()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from longwave.contract import Session
-from longwave.core.sse import BodyWire, SseWire
+from longwave.core.sse import BodyWire, SseWire, encode_event
+from longwave.server.refusals import retry_time
 from longwave.server.state import ERRORS
 from longwave.types import Piece, SendStatus
 
@@ -92,6 +93,17 @@ class StreamLink:
             self._connection = None
             self._ending = (code, reason)
             connection.end_stream(self)
+
+    def dismiss(self, code: int) -> None:
+        """End an event stream because the server goes.
+
+        Its client is told when to come back.
+        """
+        connection = self._connection
+        if connection is not None:
+            if self.left is None:
+                connection.write_control(self.wire.raw(encode_event(None, retry=retry_time(code))))
+            self.close(code)
 
     def abort(self) -> None:
         """Cut the connection at once: the client sees a body that is not whole."""

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from longwave.contract import Link, Session
 from longwave.core.bucket import Bucket
-from longwave.core.frames import WS, encode_close, encode_close_answer, encode_ping, encode_pong
-from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
+from longwave.core.frames import (
+    WS,
+    encode_close,
+    encode_close_answer,
+    encode_ping,
+    encode_pong,
+    split_frames,
+)
+from longwave.core.ws import Close, Event, Ping, WebSocket
 from longwave.errors import ProtocolError
-from longwave.server.connection import HOLD_APP, HOLD_SLOW, HOLD_TURN, NEVER, Connection, Flow, Transport
+from longwave.server.connection import (
+    HOLD_APP,
+    HOLD_SLOW,
+    HOLD_TURN,
+    NEVER,
+    OVER,
+    Connection,
+    Flow,
+    Transport,
+)
 from longwave.server.state import ERRORS, Worker
-from longwave.types import SlowPolicy, Wire
+from longwave.types import Piece, SendStatus, SlowPolicy, Wire
 
 __all__ = ["WebSocketConnection"]
 
@@ -84,6 +100,20 @@ class WebSocketConnection(Connection):
             self.data_received(rest)
 
     # The link.
+
+    def write_late(self, piece: Piece) -> SendStatus:
+        """Do as `Connection.write_late`, at the bound message by message.
+
+        What is published within one turn is joined.
+        """
+        if self._cork is None and self._open and self.buffered + len(piece) > self.worker.limits.outgoing:
+            status = SendStatus.SENT
+            for one in self._split(piece):
+                status = super().write_late(one)
+                if status is SendStatus.CLOSED:
+                    break
+            return status
+        return super().write_late(piece)
 
     def ping(self, data: bytes = b"") -> None:
         """Send a ping; `ValueError` above 125 bytes.
@@ -180,6 +210,11 @@ class WebSocketConnection(Connection):
         """Close with 1009: the unfinished messages of all take too much."""
         self._fail(1009, "too many unfinished messages")
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is open."""
+        return self._state == OPEN
+
     def finish(self, code: int) -> None:
         """Close because the worker stops."""
         self.close(code)
@@ -211,6 +246,7 @@ class WebSocketConnection(Connection):
             self.abort()
         elif worker.pings:
             worker.pings -= 1
+            worker.passed("timeouts.ping")
             self._pinged = True
             self._deadline = now + (worker.timeouts.pong or NEVER)
             self.write_control(b"\x89\x00")
@@ -231,26 +267,27 @@ class WebSocketConnection(Connection):
         self.uncork()
         self._set_unfinished(0 if self._holds else ws.held)
         if len(data) >= LARGE and not self._holds:
-            self._yield_turn()
+            self.yield_turn()
 
     def _hand_over(self, events: Iterator[Event]) -> None:
         """Tell the session of each message, until something forbids more or its share of time is used."""
         worker = self.worker
-        session = self._session
+        session, bucket = self._session, self._bucket
+        received = session.received
         left = worker.limits.messages_per_turn
-        until = 0.0
+        end = 0.0
         ws = self._ws
         for event in events:
             if isinstance(event, Close):
                 self._closed_by_client(event)
             elif self._state != OPEN:
                 pass  # after a close frame of ours
-            elif self._bucket is not None and not self._bucket.take(worker.clock()):
+            elif bucket is not None and not bucket.take(worker.clock()):
                 worker.passed("limits.message_rate")
                 self.close(1008, "too many messages")
-            elif isinstance(event, (Text, Binary)):
+            elif isinstance(event, (str, bytes)):
                 worker.messages += 1
-                session.received(event.data, isinstance(event, Text))
+                received(event, event.__class__ is str)
             elif isinstance(event, Ping):
                 self.write_control(encode_pong(event.data))
                 session.pinged(event.data)
@@ -259,23 +296,19 @@ class WebSocketConnection(Connection):
             if self._holds:
                 return
             left -= 1
-            # The clock is read after the first message, and each that may have been long; else rarely.
             if left & 15 == 15 or ws.was_fragmented:
                 ws.was_fragmented = False
-                moment = worker.clock()
-                if not until:
-                    until = moment + worker.timeouts.turn
-                elif moment > until:
+                end = self.turn_end(end)
+                if end == OVER:
                     left = 0
             if left <= 0:
-                worker.passed("limits.messages_per_turn")
-                self._yield_turn()
+                self.end_turn(end)
                 return
 
-    def _yield_turn(self) -> None:
+    def yield_turn(self) -> None:
+        """Go on in the next turn of the loop."""
         self._direct = False
-        self.hold(HOLD_TURN)
-        self.worker.loop.call_soon(self._turn)
+        super().yield_turn()
 
     def _turn(self) -> None:
         self._holds &= ~HOLD_TURN
@@ -287,7 +320,7 @@ class WebSocketConnection(Connection):
     def _readable(self) -> None:
         # What is held has its own turn of the loop: `resume` may be called from inside a hook.
         if self._ws.held:
-            self._yield_turn()
+            self.yield_turn()
         else:
             self._read_on()
 
@@ -355,6 +388,10 @@ class WebSocketConnection(Connection):
             change = size - self._unfinished
             self._unfinished = size
             self.worker.hold_unfinished(change)
+
+    def _split(self, piece: Piece) -> Sequence[Piece]:
+        """Return the messages of a piece: what was published in one turn is joined."""
+        return split_frames(piece)
 
     def _policy(self) -> SlowPolicy:
         return self._slow_policy

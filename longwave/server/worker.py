@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import random
 import resource
 import signal
 import socket
@@ -14,11 +13,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from longwave.contract import Application
 from longwave.limits import Limits, Timeouts
-from longwave.server.connection import Connection
+from longwave.server.drain import Guard, cut, drain
 from longwave.server.http import HttpConnection
 from longwave.server.listener import Listener, inherited_socket, tcp_sockets, tls_context, unix_socket
 from longwave.server.state import ERRORS, Worker
@@ -29,18 +29,14 @@ RESERVED = 100
 """File descriptors of a worker that are not for connections."""
 BEYOND = 100
 """Connections that are accepted beyond the limit, to be told so."""
-BATCHES = 50
-"""Parts in which WebSockets and streams are ended, so that not all of them come back at once."""
-PAUSE = (0.005, 0.035)
-"""Seconds between two of them, at random."""
 AFTER_CUT = 1.0
 """Seconds that the application's own end gets after it was cancelled."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FOR_HOOKS = 0.2
 """Part of `timeouts.shutdown` that is kept for the application's own end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
+class ServerOptions(Struct, frozen=True):
     """Where to listen, and how.
 
     `uds` (a path) and `fd` (an open socket) replace host and port.
@@ -167,13 +163,17 @@ class Server:
         loop = asyncio.get_running_loop()
         until = loop.time() + limit
         if self._listener is not None:
-            self._listener.close()
+            self._listener.pause()
         # What was accepted just now becomes a connection in the next turns of the loop.
         for _ in range(3):
             await asyncio.sleep(0)
+        if self._listener is not None:
+            self._listener.close()
         try:
-            await self._finish_all(worker, code, until - limit * FOR_HOOKS)
-            await self._cut_all(worker)
+            await drain(worker, code, until - limit * FOR_HOOKS, lambda: self._cut)
+            if worker.connections and not self._cut:
+                worker.passed("timeouts.shutdown")
+            await cut(worker)
             self._hooks = loop.create_task(self.application.shutdown())
             if self._cut:
                 self._hooks.cancel()
@@ -203,64 +203,59 @@ class Server:
         if self._hooks is not None:
             self._hooks.cancel()
 
-    async def serve_until_signal(self, started: Callable[[], None] | None = None) -> None:
+    async def serve_until_signal(
+        self, started: Callable[[], None] | None = None, guard: Guard | None = None
+    ) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order; a second signal cuts.
 
-        `started` is called when connections are accepted.
+        `started` is called when connections are accepted. A signal before that ends the start. `guard` ends
+        the process where this takes longer than it may.
         """
         loop = asyncio.get_running_loop()
         asked = asyncio.Event()
 
-        def on_signal() -> None:
+        def tell() -> None:
             if asked.is_set():
                 self.abort()
             asked.set()
 
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, on_signal)
+        patience = self.options.timeouts.shutdown + 2 * AFTER_CUT
+
+        def on_signal(*_: object) -> None:
+            nonlocal patience
+            if guard is not None:
+                guard.set(patience)
+            patience = AFTER_CUT
+            loop.call_soon_threadsafe(tell)
+
+        # Not the loop's own handlers: they are not called while something holds the loop.
+        before = {number: signal.signal(number, on_signal) for number in SIGNALS}
         try:
-            if not self.is_serving:
-                await self.start()
+            if not self.is_serving and not await self._start_unless(asked):
+                return
             if started is not None:
                 started()
             await asked.wait()
             await self.stop()
         finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    async def _finish_all(self, worker: Worker, code: int, until: float) -> None:
-        """Ask every connection to end, a part of them at a time, and wait until all have."""
-        loop = asyncio.get_running_loop()
-        waiting = list(worker.connections)
-        size = max(100, len(waiting) // BATCHES + 1)
-        for start in range(0, len(waiting), size):
-            for connection in waiting[start : start + size]:
-                if connection in worker.connections:
-                    connection.finish(code)
-            if self._cut or loop.time() >= until:
-                return
-            await asyncio.sleep(random.uniform(*PAUSE))
-        # What was upgraded meanwhile has not heard of it.
-        asked: set[Connection] = set(waiting)
-        while worker.connections and not self._cut and loop.time() < until:
-            for connection in list(worker.connections):
-                if connection not in asked:
-                    asked.add(connection)
-                    connection.finish(code)
-            await asyncio.sleep(0.01)
-
-    async def _cut_all(self, worker: Worker) -> None:
-        if worker.connections and not self._cut:
-            worker.passed("timeouts.shutdown")
-        for connection in list(worker.connections):
-            connection.abort()
-        # Each hears that it is lost in the next turn of the loop, or in the one after it.
-        for _ in range(10):
-            if not worker.connections:
-                break
-            await asyncio.sleep(0)
+    async def _start_unless(self, asked: asyncio.Event) -> bool:
+        """Start; where it is asked to stop before that is done, give it up and return False."""
+        starting = asyncio.create_task(self.start())
+        waiting = asyncio.create_task(asked.wait())
+        try:
+            await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait({starting})
+        if starting.cancelled():
+            return False
+        await starting
+        return True
 
     def _count(self) -> None:
         """Stop accepting at the limit and what may be beyond it, and begin again below."""
@@ -309,8 +304,19 @@ def run(
         else:
             on_ready(server)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(server.serve_until_signal(started))
+    guard = Guard()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(server.serve_until_signal(started, guard))
+            # The runner waits for threads and for what is left of tasks.
+            guard.set(AFTER_CUT)
+            for number in SIGNALS:
+                signal.signal(number, lambda *_: guard.set(0.0))
+    finally:
+        guard.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 

@@ -266,6 +266,8 @@ class TestClient:
             while link.outcome is None:
                 await link.wait()
                 parts.extend(link.take())
+            # One that ended as it was opened.
+            parts.extend(link.take())
             await settle()
 
         def missing() -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import codecs
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 __all__ = ["EventParser", "ServerEvent"]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(Struct, frozen=True):
     """One event as a browser's EventSource would dispatch it."""
 
     data: str = ""

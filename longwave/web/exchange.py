@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from longwave.contract import FullReply, Link, Reply, Request, StreamReply, UpgradeReply
+from longwave.core.paths import printable
 from longwave.errors import RequestError
 from longwave.types import Fields, SendStatus
 
@@ -55,7 +56,7 @@ class Exchange:
         except Exception as raised:
             error = raised
             if not isinstance(raised, _ClientGone):
-                report(f"the mounted application ({scope['type']} {scope['path']})", raised)
+                report(f"the mounted application ({scope['type']} {printable(scope['path'])})", raised)
         finally:
             # Also on the way out of a cancellation: the one who waits for the reply must not wait for ever.
             answered = self.reply.done()

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
+from longwave.app.iterators import BodyStream
 from longwave.contract import FullReply, Reply, StreamReply
 from longwave.web.static import FoundFile, StaticFiles, StaticReply
 

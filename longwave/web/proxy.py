@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from longwave.app.body_stream import BodyStream
 from longwave.app.event import Event
-from longwave.app.headers import HeadersInit, encode_fields
-from longwave.app.response import PassedResponse
+from longwave.app.iterators import BodyStream
+from longwave.app.response import HeadersInit, PassedResponse, encode_fields
 from longwave.contract import FullReply, StreamReply
 from longwave.errors import UpstreamError
 from longwave.types import Fields

@@ -7,8 +7,9 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from msgspec import Struct
 
 from longwave.app.hooks import CloseDetails
 from longwave.app.peer import Peer
@@ -34,15 +35,13 @@ MAX_REASON: Final = 123
 """Bytes of a reason (RFC 6455 section 5.5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """Whom a peer is connected to."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamClose(Upstream):
+class UpstreamClose(Upstream, frozen=True):
     """How a proxied connection ended.
 
     `source` is who ended it: "client", "upstream", or "proxy" (a time-out, a buffer that was full, an
@@ -56,8 +55,7 @@ class UpstreamClose(Upstream):
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Watcher:
+class Watcher(Struct, frozen=True):
     """Who is told of a connection, and its bounds; shared by all peers of a proxy."""
 
     max_buffer_size: int

@@ -10,10 +10,11 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from longwave.contract import FullReply
 from longwave.core.http_dates import format_date, parse_date
@@ -75,8 +76,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(Struct, frozen=True):
     """A file that may be served: its path without links, and how it was found."""
 
     path: str
@@ -95,8 +95,7 @@ class FoundFile:
         return self.mtime_ns // 1_000_000_000
 
 
-@dataclass(slots=True)
-class StaticReply:
+class StaticReply(Struct):
     """A response whose body comes in pieces.
 
     `length` is their sum, and in `headers` too. The iterator opens the file at its first step: one that is

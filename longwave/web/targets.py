@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from longwave.app.event import Event
 from longwave.errors import HTTPError
@@ -21,8 +22,7 @@ PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 """Usual ports, by scheme."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The address of an upstream.
 
     `path` is path and query as they go into the request, empty where the address has none. `socket` is the

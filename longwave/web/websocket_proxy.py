@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from longwave.app.event import Event
-from longwave.app.headers import HeadersInit, encode_fields
 from longwave.app.hooks import CloseDetails, UpgradeResult, WebSocketHandler
 from longwave.app.message import Message
 from longwave.app.peer import Peer
-from longwave.app.response import Response
+from longwave.app.response import HeadersInit, Response, encode_fields
 from longwave.core.handshake import offered_protocols
 from longwave.errors import DefinitionError, UpstreamError
 from longwave.types import Compression

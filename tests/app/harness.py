@@ -175,3 +175,15 @@ async def turn(times: int = 1) -> None:
     """Let the loop go round."""
     for _ in range(times):
         await asyncio.sleep(0)
+
+
+def clean(app: App) -> None:
+    """Check that no task, stream or topic is left."""
+    stats = app.stats()
+    assert (stats["tasks"], stats["streams"], stats["topics"]) == (0, 0, 0)
+
+
+def header(reply: FullReply | StreamReply | UpgradeReply, name: str) -> str | None:
+    """Return one header of a reply."""
+    values = [value for key, value in reply.headers if key == name.encode()]
+    return values[0].decode() if values else None

@@ -368,3 +368,67 @@ def test_what_the_server_below_counts_is_told() -> None:
         assert app.stats()["server.connections"] == 3
 
     run_app(make_app({}), check)
+
+
+@pytest.mark.parametrize("what", ["raises", "yields twice"])
+def test_a_plugin_that_fails_at_its_end_is_named(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    @define_plugin
+    async def database(app: App) -> AsyncIterator[None]:
+        yield
+        if what == "raises":
+            raise KeyError("closed")
+        yield
+
+    async def check(app: App) -> None: ...
+
+    with caplog.at_level(logging.ERROR, "longwave.error"):
+        run_app(make_app({}, plugins=[database]), check)
+    (record,) = caplog.records
+    name = "test_a_plugin_that_fails_at_its_end_is_named.<locals>.database"
+    assert record.getMessage() == f"shutdown of the plugin {name} failed"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], KeyError if what == "raises" else RuntimeError)
+
+
+def test_plugins_run_at_start_and_end() -> None:
+    seen: list[str] = []
+
+    @define_plugin
+    async def lifespan(app: App) -> AsyncIterator[None]:
+        seen.append("start")
+        yield
+        seen.append("end")
+
+    @define_plugin
+    def simple(app: App) -> None:
+        app.state["x"] = 1
+        app.on_shutdown(lambda: seen.append("closer"))
+
+    async def check(app: App) -> None:
+        assert seen == ["start"] and app.state == {"x": 1}
+
+    run_app(make_app({}, plugins=[lifespan, simple]), check)
+    assert seen == ["start", "closer", "end"]
+
+
+def test_a_plugin_that_fails_stops_the_start() -> None:
+    def fail(app: App) -> None:
+        raise RuntimeError("no database")
+
+    async def main() -> None:
+        app = make_app({}, plugins=[define_plugin(fail)])
+        with pytest.raises(RuntimeError, match="no database"):
+            await app.startup()
+        with pytest.raises(RuntimeError, match="does not run"):
+            app.publish("t", "x")
+
+    asyncio.run(main())
+
+
+def test_an_app_that_does_not_run_answers_503() -> None:
+    async def main() -> None:
+        app = make_app({"/": lambda event: "x"})
+        assert (await full(app)).status == 503
+        assert (await full(app, "/_longwave/health")).body == b'{"status":"ok"}'
+
+    asyncio.run(main())

@@ -1,10 +1,12 @@
+"""What dev shows of an error in a browser."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 
-from longwave.app.error_page import describe, error_page
+from longwave.app.error_page import error_page
 from longwave.app.event import Event
 from longwave.contract import Request
 from longwave.errors import HTTPError
@@ -22,11 +24,6 @@ def raised(error: Exception) -> Exception:
         raise error
     except Exception as caught:
         return caught
-
-
-def test_an_error_in_a_line() -> None:
-    assert describe(KeyError("x")) == "KeyError: 'x'"
-    assert describe(Silent()) == "Silent"
 
 
 def test_the_page_shows_the_users_lines_and_escapes_everything() -> None:

@@ -2,16 +2,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import weakref
 from typing import Any
 
+import msgspec
 import pytest
 
+from longwave.app.app import App
 from longwave.app.event import Event
 from longwave.contract import Request
 from longwave.errors import HTTPError, RequestError
 from longwave.types import Fields
-from tests.app.harness import FakeBody
+from tests.app.harness import FakeBody, full, make_app, run_app
+
+
+class Item(msgspec.Struct):
+    name: str
+    price: float
+
 
 FIELDS: Fields = [(b"host", b"example.com:8080"), (b"cookie", b"a=1"), (b"cookie", b"b=2")]
 
@@ -37,6 +46,7 @@ def test_what_a_request_says() -> None:
     assert event.cookies == {"a": "1", "b": "2"}
     assert repr(event) == "<Event POST /p>"
     assert make_event(fields=[]).host == ""
+    assert make_event(prefix="/live").url == "http://example.com:8080/live/p?x=1"
 
 
 def test_a_missing_query_key_is_a_400_that_names_it_and_a_key_error() -> None:
@@ -132,3 +142,70 @@ def test_release_forgets_what_can_be_had_again() -> None:
     assert (event.reply, event.task, event.take_staged()) == (None, None, None)
     assert event.query["x"] == "1" and event.cookies == {"a": "1", "b": "2"}
     assert event.context == {"user": "ann"} and event.headers["host"] == "example.com:8080"
+
+
+def test_the_event() -> None:
+    seen: dict[str, Any] = {}
+
+    async def handler(event: Event) -> dict[str, Any]:
+        seen["all"] = event.query.get_all("a")
+        seen["body"] = await event.json(Item)
+        seen["again"] = await event.text()
+        return {
+            "method": event.method,
+            "path": event.path,
+            "url": event.url,
+            "params": event.params,
+            "a": event.query["a"],
+            "ua": event.headers["User-Agent"],
+            "cookie": event.cookies["sid"],
+            "address": event.remote_address,
+        }
+
+    async def check(app: App) -> None:
+        reply = await full(
+            app,
+            "/items/caf%C3%A9?a=1&a=2",
+            method="POST",
+            headers=[(b"user-agent", b"test"), (b"cookie", b"sid=s; x=y")],
+            body=FakeBody(b'{"name":"n","price":2}'),
+        )
+        assert json.loads(reply.body) == {
+            "method": "POST",
+            "path": "/items/café",
+            "url": "http://example.com/items/caf%C3%A9?a=1&a=2",
+            "params": {"id": "café"},
+            "a": "1",
+            "ua": "test",
+            "cookie": "s",
+            "address": ["192.0.2.1", 1234],
+        }
+        assert seen == {"all": ["1", "2"], "body": Item("n", 2.0), "again": '{"name":"n","price":2}'}
+
+    run_app(make_app({"/items/[id]": handler}), check)
+
+
+def test_bodies_that_cannot_be_had() -> None:
+    async def handler(event: Event) -> Any:
+        return await event.json(Item)
+
+    async def form(event: Event) -> Any:
+        return dict(await event.form())
+
+    async def chunks(event: Event) -> Any:
+        return [chunk.decode() async for chunk in event.chunks()]
+
+    async def check(app: App) -> None:
+        bad = await full(app, "/json", method="POST", body=FakeBody(b'{"name":1}'))
+        assert bad.status == 400 and b"$.name" in bad.body
+        big = FakeBody(error=RequestError(413, "too big"))
+        assert (await full(app, "/json", method="POST", body=big)).status == 413
+        assert (await full(app, "/chunks", method="POST", body=big)).status == 413
+        assert (await full(app, "/form", method="POST", body=FakeBody(b"x"))).status == 415
+        kind = [(b"content-type", b"application/x-www-form-urlencoded")]
+        reply = await full(app, "/form", method="POST", headers=kind, body=FakeBody(b"a=1&b=2"))
+        assert json.loads(reply.body) == {"a": "1", "b": "2"}
+        reply = await full(app, "/chunks", method="POST", body=FakeBody(b"abcde"))
+        assert json.loads(reply.body) == ["abc", "de"]
+
+    run_app(make_app({"/json": handler, "/form": form, "/chunks": chunks}), check)

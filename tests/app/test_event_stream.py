@@ -9,8 +9,9 @@ import pytest
 
 from longwave.app.app import App
 from longwave.app.event import Event
-from longwave.app.event_stream import EventMessage, EventStream, create_event_stream
+from longwave.app.event_stream import EventStream, create_event_stream
 from longwave.app.hooks import define_websocket_handler
+from longwave.app.values import EventMessage
 from longwave.contract import FullReply, StreamReply
 from longwave.errors import HTTPError
 from longwave.limits import Limits

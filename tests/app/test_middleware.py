@@ -18,7 +18,7 @@ from longwave.app.response import Response, redirect
 from longwave.contract import FullReply, StreamReply, UpgradeReply
 from longwave.errors import HTTPError
 from tests.app.harness import ask, full, make_app, run_app, turn
-from tests.app.test_body_stream import Items
+from tests.app.test_iterators import Items
 
 
 def values(reply: FullReply | StreamReply | UpgradeReply, name: bytes) -> list[bytes]:

@@ -15,8 +15,8 @@ from longwave.app.response import Response, redirect
 from longwave.contract import FullReply, UpgradeReply
 from longwave.errors import HTTPError
 from longwave.limits import Timeouts
-from longwave.types import Fields, SlowPolicy
-from tests.app.harness import ask, connect, full, make_app, run_app, turn
+from longwave.types import Compression, Fields, SlowPolicy
+from tests.app.harness import ask, connect, full, header, make_app, run_app, turn
 
 
 def test_an_upgrade_is_an_ordinary_request_whose_context_is_the_peers() -> None:
@@ -247,3 +247,114 @@ def test_routes_that_are_none_or_no_websocket_and_the_switch() -> None:
 
     routes = {"/http": lambda event: "x", "/ws": define_websocket_handler()}
     run_app(make_app(routes, websocket=False), check)
+
+
+def test_upgrades_that_are_refused() -> None:
+    async def check(app: App) -> None:
+        assert (await full(app, "/nothing", upgrade=True)).status == 404
+        no_socket = await full(app, "/http", upgrade=True)
+        assert no_socket.status == 400 and b"no WebSocket" in no_socket.body
+        plain = await full(app, "/ws")
+        assert plain.status == 426 and header(plain, "upgrade") == "websocket"
+        foreign = await full(app, "/ws", upgrade=True, headers=[(b"origin", b"https://evil.example")])
+        assert foreign.status == 403 and b"security.origins" in foreign.body
+        own = await ask(app, "/ws", upgrade=True, headers=[(b"origin", b"http://example.com")])
+        assert isinstance(own, UpgradeReply)
+
+    run_app(make_app({"/http": lambda event: "x", "/ws": define_websocket_handler()}), check)
+
+
+def test_websockets_can_be_switched_off() -> None:
+    async def check(app: App) -> None:
+        reply = await full(app, "/ws", upgrade=True)
+        assert reply.status == 426 and b"features.websocket" in reply.body
+
+    run_app(make_app({"/ws": define_websocket_handler()}, websocket=False), check)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_the_upgrade_hook_may_settle(is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def settle(event: Event) -> Any:
+        how = event.query.get("how")
+        if how == "raise":
+            raise HTTPError(401, headers={"www-authenticate": "Bearer"})
+        if how == "response":
+            return Response("gone", 410)
+        if how == "bug":
+            raise RuntimeError("bug")
+        if how == "nonsense":
+            return 7
+        if how == "all":
+            return UpgradeResult(
+                headers={"x-a": "1"}, namespace="/n", context={"k": 1}, protocol="v2", user="ann"
+            )
+        return None
+
+    async def settle_later(event: Event) -> Any:
+        await asyncio.sleep(0)
+        return settle(event)
+
+    async def check(app: App) -> None:
+        refused = await full(app, "/ws?how=raise", upgrade=True)
+        assert refused.status == 401 and header(refused, "www-authenticate") == "Bearer"
+        assert (await full(app, "/ws?how=response", upgrade=True)).body == b"gone"
+        assert (await full(app, "/ws?how=bug", upgrade=True)).status == 500
+        assert (await full(app, "/ws?how=nonsense", upgrade=True)).status == 500
+        offer = [(b"sec-websocket-protocol", b"v1, v2")]
+        reply = await ask(app, "/ws?how=all", upgrade=True, headers=offer)
+        assert isinstance(reply, UpgradeReply)
+        assert (reply.protocol, reply.headers) == ("v2", [(b"x-a", b"1")])
+        peer, _ = await connect(app, "/ws?how=all", headers=offer)
+        assert (peer.namespace, peer.context["k"], peer.user, peer.protocol) == ("/n", 1, "ann", "v2")
+        assert (await full(app, "/ws?how=all", upgrade=True)).status == 500
+        by_list = await ask(app, "/ws", upgrade=True, headers=offer)
+        assert isinstance(by_list, UpgradeReply) and by_list.protocol == "v2"
+
+    handler = define_websocket_handler(upgrade=settle_later if is_async else settle, protocols=["v3", "v2"])
+    with caplog.at_level(logging.CRITICAL):
+        run_app(make_app({"/ws": handler}), check)
+
+
+def test_an_upgrade_that_takes_too_long_is_refused() -> None:
+    async def slow(event: Event) -> None:
+        await asyncio.Event().wait()
+
+    async def check(app: App) -> None:
+        reply = await full(app, "/ws", upgrade=True)
+        assert reply.status == 503 and header(reply, "retry-after") == "1"
+
+    handler = define_websocket_handler(upgrade=slow)
+    run_app(make_app({"/ws": handler}, timeouts=Timeouts(upgrade=0.01)), check)
+
+
+def test_compression_is_chosen_by_upgrade_then_route_then_settings() -> None:
+    own = Compression(window_bits=10)
+    settings = Compression(threshold=9)
+
+    def choose(event: Event) -> UpgradeResult | None:
+        chosen = {"on": True, "off": False, "own": own, "bad": "yes"}
+        how = event.query.get("how")
+        return None if how is None else UpgradeResult(compress=chosen[how])  # type: ignore[arg-type]
+
+    def routes(compress: bool | Compression | None) -> dict[str, Any]:
+        return {"/ws": define_websocket_handler(upgrade=choose, compress=compress)}
+
+    async def chosen(app: App, target: str) -> Compression | None:
+        reply = await ask(app, target, upgrade=True)
+        assert isinstance(reply, UpgradeReply)
+        return reply.compress
+
+    for by_app in (False, True):
+        for by_route in (None, False, True, own):
+
+            async def check(app: App, by_app: bool = by_app, by_route: Any = by_route) -> None:
+                default = settings if by_app else None
+                assert await chosen(app, "/ws") == {None: default, False: None, True: settings}.get(
+                    by_route, own
+                )
+                assert await chosen(app, "/ws?how=on") == settings
+                assert await chosen(app, "/ws?how=off") is None
+                assert await chosen(app, "/ws?how=own") == own
+                assert (await full(app, "/ws?how=bad", upgrade=True)).status == 500
+
+            run_app(make_app(routes(by_route), compress=by_app, compression=settings), check)

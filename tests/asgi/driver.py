@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from longwave.asgi import AsgiApp
+from longwave.asgi.app import AsgiApp
 from longwave.contract import Link, Reply, Request
 from longwave.limits import Limits, Timeouts
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from longwave.asgi import AsgiApp, asgi_app
+from longwave.asgi.app import AsgiApp
 from longwave.contract import FullReply, UpgradeReply
 from tests.asgi.driver import Application, Host, Recorder, asynchronous, http_scope, turns, websocket_scope
 
@@ -21,7 +21,7 @@ def ok() -> Application:
 @asynchronous
 async def test_lifespan() -> None:
     application = ok()
-    app = asgi_app(application)
+    app = AsgiApp(application)
     server = Host(app, LIFESPAN)
     server.put(STARTUP)
     await turns()

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply
+from longwave.contract import FullReply, Reply, Request, StreamReply, UpgradeReply, failed_reply
 from longwave.core.sse import BODY, sse_wire
 from longwave.errors import RequestError
 from longwave.limits import Limits, Timeouts
@@ -60,7 +61,7 @@ async def test_head_keeps_the_length_that_the_handler_knows() -> None:
 async def test_nothing_is_injected(field: Any, caplog: pytest.LogCaptureFixture) -> None:
     host = Host(Application(answer(200, b"secret", [field])), http_scope())
     await host.finish()
-    assert (host.status, host.content) == (500, b"Internal Server Error")
+    assert (host.status, host.content) == (500, failed_reply().body)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
@@ -103,6 +104,7 @@ async def test_body_too_big(headers: Any) -> None:
     host.body(b"901", more=True)
     await host.finish()
     assert (host.status, host.headers[b"connection"]) == (413, b"close")
+    assert host.app.stats()["limits.body"] == 1
 
 
 @asynchronous
@@ -120,6 +122,20 @@ async def test_body_that_stops_coming() -> None:
     host.body(b"1", more=True)
     await host.finish()
     assert host.status == 408
+    assert host.app.stats()["timeouts.body"] == 1
+
+
+@asynchronous
+async def test_body_that_came_while_the_loop_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longwave.asgi.state.LATE", 0.01)
+    host = Host(Application(read_body), http_scope("POST"), timeouts=Timeouts(body=0.05))
+    host.body(b"1", more=True)
+    await turns()
+    time.sleep(0.1)  # noqa: ASYNC251, it is to stand still
+    # The time-out is due in the same turn in which the loop hears what came.
+    asyncio.get_running_loop().call_soon(host.body, b"2")
+    await host.finish()
+    assert (host.status, host.content) == (200, b"12")
 
 
 @asynchronous
@@ -482,6 +498,24 @@ async def test_stream_over_its_bound_ends() -> None:
     # What the network had already is whole; what waited is gone, and the end is an orderly one.
     assert host.content == b"a" * 600
     assert session.events == ["opened", ("closed", 1013, "too slow")]
+    assert host.app.stats()["limits.outgoing"] == 1
+
+
+@asynchronous
+async def test_end_of_a_stream_is_told_before_a_slow_client_has_it() -> None:
+    """Else it would go on to listen to its topics until then."""
+    streaming = Streaming()
+    await turns()
+    streaming.host.open.clear()
+    streaming.session.text("stuck")
+    await turns()
+    streaming.session.link.close(1000, "done")
+    assert streaming.session.events == ["opened"], "not inside of its own call"
+    await turns()
+    assert streaming.session.events == ["opened", ("closed", 1000, "done")]
+    streaming.host.open.set()
+    await streaming.host.finish()
+    assert streaming.session.events == ["opened", ("closed", 1000, "done")]
 
 
 @asynchronous
@@ -492,3 +526,4 @@ async def test_client_that_takes_nothing_is_cut() -> None:
     streaming.session.text("x")
     await streaming.host.finish()
     assert streaming.session.events == ["opened", ("closed", 1006, "")]
+    assert streaming.host.app.stats()["timeouts.response"] == 1

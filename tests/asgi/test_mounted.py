@@ -19,7 +19,8 @@ from tests.asgi.driver import asynchronous, turns
 @asynccontextmanager
 async def nested(log: list[Any], *, lifespan: bool = True, root_path: str = "") -> AsyncIterator[TestClient]:
     async def echo_body(event: Event) -> dict[str, Any]:
-        return {"path": event.path, "query": dict(event.query), "size": len(await event.bytes())}
+        size = len(await event.bytes())
+        return {"path": event.path, "url": event.url, "query": dict(event.query), "size": size}
 
     def news(event: Event) -> EventStream:
         stream = create_event_stream(event)
@@ -62,6 +63,8 @@ async def nested(log: list[Any], *, lifespan: bool = True, root_path: str = "") 
     outer.mount("/live", inner)
     async with TestClient(mount_asgi(outer, "" if root_path else "/api", grace=1.0)) as client:
         yield client
+    # Without a lifespan around it nobody ends it.
+    await inner.shutdown()
 
 
 @pytest.mark.parametrize("lifespan", [True, False])
@@ -69,7 +72,8 @@ async def nested(log: list[Any], *, lifespan: bool = True, root_path: str = "") 
 async def test_requests(lifespan: bool) -> None:
     async with nested([], lifespan=lifespan) as client:
         response = await client.post("/api/live/body?a=1", content=b"x" * 1000)
-        assert response.json() == {"path": "/body", "query": {"a": "1"}, "size": 1000}
+        url = "http://testserver/api/live/body?a=1"
+        assert response.json() == {"path": "/body", "url": url, "query": {"a": "1"}, "size": 1000}
         assert (await client.get("/api/live/nothing")).status == 404
         assert (await client.get("/api/elsewhere")).json() == {"detail": "Not Found"}
 
@@ -77,7 +81,8 @@ async def test_requests(lifespan: bool) -> None:
 @asynchronous
 async def test_framework_with_a_root_path_of_its_own() -> None:
     async with nested([], root_path="/proxy") as client:
-        assert (await client.post("/live/body", content=b"x")).json()["path"] == "/body"
+        seen = (await client.post("/live/body", content=b"x")).json()
+        assert (seen["path"], seen["url"]) == ("/body", "http://testserver/proxy/live/body")
         async with client.websocket("/live/ws/blue"):
             pass
 

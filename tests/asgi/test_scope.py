@@ -89,3 +89,26 @@ def test_subprotocols_that_only_the_scope_has() -> None:
     assert request.header(b"sec-websocket-protocol") == b"a, b"
     both = websocket_scope(subprotocols=["a"], headers=[(b"Sec-WebSocket-Protocol", b"a")])
     assert make_request(both).headers == [(b"sec-websocket-protocol", b"a")]
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "app_root_path", "url"),
+    [
+        (b"/a?b=1", "", "", "/a?b=1"),
+        (b"/live/a", "/live", "", "/live/a"),
+        (b"/live/a", "/live/", "", "/live/a"),
+        (b"/live", "/live", "", "/live/"),
+        (b"/%C3%BCber/a", "/über", "", "/%C3%BCber/a"),
+        # A proxy has taken its part away, or left it.
+        (b"/live/a", "/proxy/live", "/proxy", "/proxy/live/a"),
+        (b"/proxy/live/a", "/proxy/live", "/proxy", "/proxy/live/a"),
+        (b"/a", "/app", "", "/app/a"),
+    ],
+)
+def test_what_the_client_asked_for_has_the_mount(
+    path: bytes, root_path: str, app_root_path: str, url: str
+) -> None:
+    path, _, query = path.partition(b"?")
+    scope = http_scope(raw_path=path, root_path=root_path, app_root_path=app_root_path, query_string=query)
+    request = make_request(scope)
+    assert request.prefix + request.target.decode() == url

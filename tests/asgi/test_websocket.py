@@ -161,6 +161,7 @@ async def test_close_that_is_not_answered() -> None:
     socket.session.link.close(4000, "bye")
     await socket.host.finish()
     assert socket.events == ["opened", ("closed", 4000, "bye")]
+    assert socket.host.app.stats()["timeouts.close"] == 1
 
 
 @asynchronous
@@ -329,6 +330,21 @@ async def test_policies(policy: SlowPolicy, status: SendStatus, kept: list[str])
     socket.host.open.set()
     await turns()
     assert [message[0] for message in socket.messages] == kept
+    assert socket.host.app.stats()["limits.outgoing"] == 1
+
+
+@asynchronous
+async def test_what_was_joined_comes_to_the_bound_message_by_message() -> None:
+    socket = await Socket(limits=Limits(outgoing=1000), policy=SlowPolicy.DROP_NEW).open()
+    socket.host.open.clear()
+    link = socket.session.link
+    messages = [link.wire.frame(f"{number:0200d}".encode(), True) for number in range(8)]
+    assert link.write(link.wire.join(messages)) is SendStatus.DROPPED
+    assert link.buffered == 1000
+    assert socket.host.app.stats()["limits.outgoing"] == 3
+    socket.host.open.set()
+    await turns()
+    assert [int(message) for message in socket.messages] == [0, 1, 2, 3, 4]
 
 
 @asynchronous
@@ -358,6 +374,7 @@ async def test_message_too_big(data: str | bytes) -> None:
     await turns()
     assert socket.events == ["opened", "x" * 10, "ü" * 5]
     assert socket.host.sent[-1]["code"] == 1009
+    assert socket.host.app.stats()["limits.message"] == 1
 
 
 @asynchronous
@@ -368,6 +385,7 @@ async def test_too_many_messages() -> None:
     await turns()
     assert socket.events == ["opened", "0", "1", "2", "3", "4"]
     assert socket.host.sent[-1]["code"] == 1008
+    assert socket.host.app.stats()["limits.message_rate"] == 1
 
 
 @asynchronous
@@ -387,6 +405,9 @@ async def test_others_get_their_turn() -> None:
     await asyncio.gather(other(), turns())
     assert order.index("other") < 10
     assert [item for item in order if item != "other"] == list(map(str, range(20)))
+    stats = socket.host.app.stats()
+    assert stats["limits.messages_per_turn"] + stats["timeouts.turn"] >= 5
+    assert stats["limits.messages_per_turn"] > 0
 
 
 @asynchronous

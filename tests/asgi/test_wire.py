@@ -24,3 +24,11 @@ def test_encode_and_join() -> None:
     joined = ASGI_WS.join([first, ASGI_WS.frame(b"ab", False)])
     assert [message.get("text") or message.get("bytes") for message in joined] == ["grüße", b"ab"]
     assert ASGI_WS.size(joined) == 9
+
+
+def test_joined_messages_come_apart_again() -> None:
+    one, two = ASGI_WS.frame("grüße".encode(), True), ASGI_WS.frame(b"\x00", False)
+    pieces = ASGI_WS.join([one, two]).split()
+    assert pieces == [one, two]
+    assert [piece.size for piece in pieces] == [7, 1]
+    assert one.split() == [one]

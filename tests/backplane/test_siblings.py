@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from longwave.backplane.siblings import Claim
 
 
 def test_the_second_claim_on_a_folder_fails_until_the_first_is_released(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
     first, second, other = Claim(tmp_path), Claim(tmp_path), Claim(tmp_path / "other")
+    before = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else set()
     try:
         assert first.take()
         assert not second.take()
@@ -21,24 +25,19 @@ def test_the_second_claim_on_a_folder_fails_until_the_first_is_released(tmp_path
     finally:
         for claim in (first, second, other):
             claim.release()
-    assert not first.path.exists() and not other.path.exists()
+    assert not before or set(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_file_that_is_taken_away_meanwhile_is_made_again(tmp_path: Path) -> None:
-    first, second = Claim(tmp_path), Claim(tmp_path)
-    assert first.take()
-    first.path.unlink()
-    assert second.take()
-    first.release()
-    assert second.path.exists()
-    second.release()
-    assert not second.path.exists()
+def test_a_claim_that_cannot_be_made_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Claim(tmp_path / "missing")
+    assert missing.take() and missing.take()
+    missing.release()
 
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
 
-def test_a_claim_that_cannot_be_made_says_nothing(tmp_path: Path) -> None:
-    claim = Claim(tmp_path)
-    claim.path = tmp_path / "missing" / "lock"
-    assert claim.take()
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert Claim(tmp_path).take()
 
 
 def test_two_processes_of_one_root_are_told_that_they_do_not_share(
@@ -59,4 +58,4 @@ def test_two_processes_of_one_root_are_told_that_they_do_not_share(
         asyncio.run(main())
     (record,) = caplog.records
     assert "do not share" in record.getMessage() and str(tmp_path) in record.getMessage()
-    assert not Claim(tmp_path).path.exists()
+    assert list(tmp_path.iterdir()) == []

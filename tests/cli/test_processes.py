@@ -24,6 +24,9 @@ from websockets.sync.client import connect
 
 from longwave.cli.new import create_project
 
+SOON = 3.0
+"""Seconds: the end takes less than one, and a busy machine may add to it."""
+
 HELLO = """
 import os
 
@@ -212,7 +215,7 @@ def test_dev_ends_within_a_second_and_leaves_nothing(root: Path) -> None:
         with connect(f"{url.replace('http', 'ws')}/api/chat") as socket:
             socket.send("hello")
             assert socket.recv(5) == "hello"
-            assert command.end() < 1.2
+            assert command.end() < SOON
             with pytest.raises(ConnectionClosed) as closed:
                 socket.recv(5)
             assert closed.value.rcvd is not None
@@ -230,7 +233,7 @@ def test_dev_ends_while_a_handler_holds_the_loop(root: Path) -> None:
         url = command.url()
         with contextlib.suppress(httpx.HTTPError):
             httpx.get(f"{url}/api/hang", timeout=0.3)
-        assert command.end() < 1.2
+        assert command.end() < SOON
         assert command.process.returncode == 0
         assert gone(int((root / "pid").read_text()))
 
@@ -253,24 +256,24 @@ def test_a_worker_does_not_outlive_its_supervisor(root: Path) -> None:
         assert gone(worker)
 
 
-def test_a_change_is_served_and_no_request_is_refused(root: Path) -> None:
+def test_a_setting_that_changes_is_served_and_no_request_is_refused(root: Path) -> None:
     with Command("dev", root, "--port", "0") as command:
         url = command.url()
         with connect(f"{url.replace('http', 'ws')}/api/chat") as socket:
-            route(root, "hello.py").write_text(HELLO.replace("TEXT", "changed"))
-            texts = []
+            (root / ".env").write_text("TOKEN=changed\n")
+            tokens = []
             until = time.monotonic() + 15
             # Asked without a pause: while no worker is there a request waits.
-            while "changed" not in texts and time.monotonic() < until:
+            while "changed" not in tokens and time.monotonic() < until:
                 # An answer that was cut is no refusal; a connection that cannot be made is one.
                 with contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError):
-                    texts.append(httpx.get(f"{url}/api/hello", timeout=10).json()["text"])
-            assert texts[-1] == "changed"
+                    tokens.append(httpx.get(f"{url}/api/hello", timeout=10).json()["token"])
+            assert tokens[-1] == "changed"
             with pytest.raises(ConnectionClosed) as closed:
                 socket.recv(5)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
-        shown = command.shows(r"restarted in (\d+) ms: src/server/routes/api/hello\.py")
+        shown = command.shows(r"restarted in (\d+) ms: \.env")
         assert int(shown[1]) < 5000
 
 
@@ -278,16 +281,24 @@ def test_a_broken_route_is_shown_and_the_rest_is_served(root: Path) -> None:
     with Command("dev", root, "--port", "0") as command:
         url = command.url()
         route(root, "hello.py").write_text("def get(event:\n")
-        command.shows(r"error: .*hello\.py, line 1: SyntaxError")
-        answer = httpx.get(f"{url}/api/hello")
+        command.shows(
+            r"error: .*hello\.py, line 1: SyntaxError.*\n +def get\(event:\n.*The code from before goes on"
+        )
+        assert httpx.get(f"{url}/api/hello").json()["text"] == "TEXT"
+        route(root, "new.py").write_text("def get(event:\n")
+        route(root, "hello.py").write_text(HELLO.replace("TEXT", "mended"))
+        command.shows(r"mended in \d+ ms: .*hello\.py.* \(1 route, /api/new added\)")
+        command.shows(r"error: .*new\.py, line 1: SyntaxError")
+        answer = httpx.get(f"{url}/api/new")
         assert answer.status_code == 500
-        assert "hello.py" in answer.text
+        assert "new.py" in answer.text
+        assert httpx.get(f"{url}/api/hello").json()["text"] == "mended"
         with connect(f"{url.replace('http', 'ws')}/api/chat") as socket:
             socket.send("still here")
             assert socket.recv(5) == "still here"
-        route(root, "hello.py").write_text(HELLO)
-        command.shows("restarted", times=2)
-        assert httpx.get(f"{url}/api/hello").status_code == 200
+            route(root, "new.py").write_text(HELLO.replace("TEXT", "new"))
+            command.shows(r"swapped in \d+ ms: src/server/routes/api/new\.py \(.*1 socket kept\)")
+            assert httpx.get(f"{url}/api/new").json()["text"] == "new"
 
 
 @pytest.mark.parametrize(
@@ -315,7 +326,7 @@ def test_a_failing_start_waits_for_the_next_change(root: Path, name: str, source
         assert httpx.get(f"{command.url()}/api/hello").status_code == 200
         path.write_text(source)
         command.shows(shown, times=2)
-        assert command.end() < 1.2
+        assert command.end() < SOON
         assert command.process.returncode == 0
 
 
@@ -363,5 +374,5 @@ def test_a_new_project_is_live(tmp_path: Path) -> None:
         with httpx.stream("GET", f"{url}/api/sse", timeout=5) as stream:
             lines = stream.iter_lines()
             assert next(line for line in lines if line.startswith("data:")).startswith("data: Message @ ")
-        assert command.end() < 1.2
+        assert command.end() < SOON
         assert command.process.returncode == 0

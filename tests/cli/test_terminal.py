@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from longwave.cli.terminal import RouteLine, Terminal, few, milliseconds
+from longwave.cli.terminal import RouteLine, Terminal, count, few, milliseconds
 from longwave.config.settings import Hidden, LogLevel, Origin
 
 ROUTES = [
@@ -91,3 +91,19 @@ def test_what_other_programs_write() -> None:
     Terminal("warning", out).output("vite", "warning: old  ")
     Terminal("silent", out).output("vite", "never")
     assert out.getvalue() == "  vite warning: old\n"
+
+
+def test_swaps_and_what_came_of_them() -> None:
+    out = io.StringIO()
+    terminal = Terminal("info", out)
+    terminal.swapped(["a.py", "b.py"], 0.0061, ["1 route", "2 sockets kept"])
+    terminal.swapped(["a.py"], 0.01, ["1 module"], mended=True)
+    Terminal("warning", out).swapped(["a.py"], 0.01, ["1 module"])
+    assert out.getvalue().splitlines() == [
+        "  swapped in 6 ms: a.py, b.py (1 route, 2 sockets kept)",
+        "  mended in 10 ms: a.py (1 module)",
+    ]
+
+
+def test_counts() -> None:
+    assert [count(number, "socket") for number in range(3)] == ["", "1 socket", "2 sockets"]

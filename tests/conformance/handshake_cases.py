@@ -7,16 +7,21 @@ case; those in `absent` must not be there. `rest` follows the request in the sam
 is what comes back for it.
 
 After any refusal the server still works, which is to be shown by one more good handshake.
+
+`OFFERS` goes to an echo that compresses, with context takeover and windows of 15 bits where the client can.
+There `extension` is a pattern for the whole of `Sec-WebSocket-Extensions` in the answer. RFC 7692 lets a
+server decline any offer, and tells it which ones it must; 8 is such a window as it may decline, and has to
+be declined by those whose zlib has no raw deflate with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.conformance.ws_model import TEXT, Frame, encode
 
-__all__ = ["ACCEPT", "HANDSHAKES", "KEY", "PROTOCOLS", "Handshake", "request"]
+__all__ = ["ACCEPT", "HANDSHAKES", "KEY", "OFFERS", "PROTOCOLS", "Handshake", "request"]
 
 PROTOCOLS = ("chat.v2", "chat.v1")
 """What the server under test speaks."""
@@ -38,6 +43,7 @@ class Handshake:
     absent: tuple[bytes, ...] = ()
     rest: bytes = b""
     echo: tuple[tuple[int, bytes], ...] = ()
+    extension: bytes = b""
 
 
 def request(*lines: bytes, line: bytes = b"GET /ws HTTP/1.1", drop: tuple[bytes, ...] = ()) -> bytes:
@@ -184,6 +190,72 @@ def _others() -> Iterator[Handshake]:
     yield _accepted("X7", "half a frame follows at once", request(), rest=frames[:5])
 
 
+def _offers() -> Iterator[Handshake]:
+    """RFC 7692 section 7.1."""
+
+    def offer(*values: bytes) -> bytes:
+        return request(*(b"Sec-WebSocket-Extensions: " + value for value in values))
+
+    plain = rb"permessage-deflate(; (server|client)_no_context_takeover|; server_max_window_bits=\d+)*"
+    fresh = rb"permessage-deflate(?=.*; server_no_context_takeover).*"
+    taken: list[tuple[str, bytes, bytes]] = [
+        ("no parameters: none for a window of the client", b"permessage-deflate", plain),
+        ("server_no_context_takeover", b"permessage-deflate; server_no_context_takeover", fresh),
+        ("client_no_context_takeover", b"permessage-deflate; client_no_context_takeover", plain),
+        *(
+            (
+                f"server_max_window_bits={bits}",
+                b"permessage-deflate; server_max_window_bits=%d" % bits,
+                b"permessage-deflate.*; server_max_window_bits=(%s)( *;.*)?"
+                % b"|".join(b"%d" % least for least in range(8, bits + 1)),
+            )
+            for bits in range(9, 16)
+        ),
+        *(
+            (
+                f"client_max_window_bits={bits}",
+                b"permessage-deflate; client_max_window_bits=%d" % bits,
+                b"permessage-deflate((?!client_max_window_bits).|client_max_window_bits=(%s)(?!\\d))*"
+                % b"|".join(b"%d" % least for least in range(8, bits + 1)),
+            )
+            for bits in range(8, 16)
+        ),
+        (
+            "a quoted value",
+            b'permessage-deflate; server_max_window_bits="10"',
+            rb"permessage-deflate.*; server_max_window_bits=(8|9|10)",
+        ),
+        ("the second of two", b"permessage-deflate; unknown, permessage-deflate", plain),
+        ("another extension first", b"x-other; a=b, permessage-deflate", plain),
+    ]
+    for number, (what, value, pattern) in enumerate(taken, 1):
+        yield _agreed(f"D{number}", what, offer(value), pattern)
+    yield _agreed("D30", "over two lines", offer(b"x-other", b"permessage-deflate"), plain)
+    declined = {
+        "server_max_window_bits=8": b"server_max_window_bits=8",
+        "a window of 7": b"server_max_window_bits=7",
+        "a window of 16": b"client_max_window_bits=16",
+        "a window with a zero before it": b"server_max_window_bits=010",
+        "a window of the server without a value": b"server_max_window_bits",
+        "a window of no number": b"client_max_window_bits=x",
+        "no context takeover with a value": b"server_no_context_takeover=1",
+        "an unknown parameter": b"level=9",
+        "a parameter twice": b"server_no_context_takeover; server_no_context_takeover",
+    }
+    for number, (what, parameter) in enumerate(declined.items(), 31):
+        yield _accepted(f"D{number}", f"declined: {what}", offer(b"permessage-deflate; " + parameter))
+    yield _accepted("D40", "an extension that nobody has", offer(b"x-webkit-deflate-frame"))
+    malformed = (b"permessage-deflate; =", b"permessage-deflate;", b"a b", b"; a", b'a; b="')
+    for number, value in enumerate(malformed, 41):
+        yield _refused(f"D{number}", f"malformed: {value.decode()}", offer(value), 400)
+
+
+def _agreed(id: str, description: str, raw: bytes, pattern: bytes) -> Handshake:
+    case = _accepted(id, description, raw)
+    absent = tuple(name for name in case.absent if name != b"sec-websocket-extensions")
+    return replace(case, absent=absent, extension=pattern)
+
+
 HANDSHAKES: tuple[Handshake, ...] = (
     *_keys(),
     *_versions(),
@@ -193,3 +265,6 @@ HANDSHAKES: tuple[Handshake, ...] = (
     *_others(),
 )
 """Every vector."""
+
+OFFERS: tuple[Handshake, ...] = tuple(_offers())
+"""Offers of permessage-deflate."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.conformance.handshake_cases import Handshake, request
 from tests.conformance.verdicts import Result, Verdict
 from tests.conformance.wire import Address, Answer, Timing, Wire, connected
@@ -16,6 +18,7 @@ SECTIONS = {
     "U": "Handshake: Upgrade and Connection",
     "P": "Handshake: subprotocols",
     "X": "Handshake: extensions and early bytes",
+    "D": "Handshake: offers of permessage-deflate",
 }
 
 
@@ -58,6 +61,9 @@ def _judge(case: Handshake, answer: Answer) -> tuple[Verdict, str]:
         if answer.fields.get(name, []) != [value.strip().lower()]
     ]
     wrong += [name.decode() for name in case.absent if name in answer.fields]
+    extension = b", ".join(answer.fields.get(b"sec-websocket-extensions", ()))
+    if case.extension and not re.fullmatch(case.extension, extension):
+        wrong.append(f"extension {extension.decode('latin-1')}")
     if wrong:
         saw += f" with a wrong {', '.join(wrong)}"
     if answer.status not in case.status:

@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.tools import node
+from tests.conformance.large_cases import LARGEST, MOST_FRAMES
+from tests.tools import node, npm_ws
 
-__all__ = ["CACHE", "PEERS", "Peer", "installed", "running"]
+__all__ = ["CACHE", "NPM", "PEERS", "Peer", "installed", "running"]
 
 APPS = Path(__file__).with_name("apps")
 CACHE = Path(sys.prefix) / "calibration"
@@ -31,13 +32,17 @@ ASGI = "tests.conformance.apps.echo_asgi:app"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One server: its name, what has to be there, and its command for a port."""
+    """One server: its name, what has to be there, its command for a port, and settings of its own.
+
+    Only Longwave needs those, for the cases of section 9: the others have higher limits or none.
+    """
 
     name: str
     title: str
     needs: str
     command: Callable[[int], list[str]]
     tables: tuple[str, ...] = ("autobahn", "http")
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 def _python(module: str, *arguments: str) -> Callable[[int], list[str]]:
@@ -57,6 +62,7 @@ PEERS = (
         "Longwave",
         "longwave",
         lambda port: [_LONGWAVE, "start", str(APPS / "longwave"), "--port", str(port)],
+        env={"LONGWAVE_LIMITS_MESSAGE": str(LARGEST), "LONGWAVE_LIMITS_FRAGMENTS": str(MOST_FRAMES)},
     ),
     Peer(
         "uvicorn-wsproto", "uvicorn with h11 and wsproto", "uvicorn", _uvicorn("--http=h11", "--ws=wsproto")
@@ -103,7 +109,7 @@ def running(peer: Peer) -> Iterator[int]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**env, "PYTHONPATH": path},
+            env={**env, "PYTHONPATH": path, **peer.env},
             cwd=CACHE if CACHE.is_dir() else None,
             start_new_session=True,
         )
@@ -141,7 +147,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _is_there(what: str) -> bool:
     if what == "ws":
-        return node() is not None and (CACHE / "node_modules" / "ws").is_dir()
+        return npm_ws() is not None
     if what == "bun":
         return _bun().exists()
     if importlib.util.find_spec(what) is not None:

@@ -26,7 +26,7 @@ but only an address. `OK` is just what was demanded, no later than demanded. `NO
 outcome, but late, with less, or by another status. `UNCLEAN` is the right outcome without the goodbye: a
 connection that was cut, or left open. `INFORMATIONAL` is a case that the Autobahn test suite leaves open,
 with another outcome than the one demanded here. `FAILED` is anything else. Of Longwave `OK` is demanded
-everywhere: anything else makes `make conformance` fail. WebSocket cases from 1 to 10 have the numbers of
+everywhere: anything else makes `make conformance` fail. WebSocket cases from 1 to 13 have the numbers of
 the Autobahn test suite; they were written anew for these tables.
 """
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.conformance.calibrate import Found, differences, explanation, measure, report
 from tests.conformance.expected import MATRIX, WEBSOCKET, same
-from tests.conformance.peers import PEERS, Peer, installed
+from tests.conformance.peers import NPM, PEERS, Peer, installed
 from tests.conformance.verdicts import Result, Verdict
 
 QUICK = (
@@ -15,6 +17,7 @@ QUICK = (
     "4.1.3",
     "6.4.*",
     "7.1.*",
+    "9.3.8",
     "CL *",
     "TE chunked*",
     "BEL",
@@ -44,6 +47,11 @@ def test_some_cases_on_uvicorn(name: str) -> None:
     assert found.http["HTTP/9.9"].verdict is (Verdict.OK if name == "uvicorn" else Verdict.FAILED)
 
 
+def test_the_set_up_of_the_tests_installs_the_same_ws() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "setup.sh"
+    assert f"install_npm_package {NPM[0]} " in script.read_text()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", [peer.name for peer in PEERS])
 def test_all_cases(name: str) -> None:
@@ -51,7 +59,7 @@ def test_all_cases(name: str) -> None:
         pytest.skip(f"{peer(name).title} is not there and could not be installed")
     found = measure(peer(name))
     assert unexplained(found) == {}
-    assert len(found.websocket) == 247
+    assert len(found.websocket) == 247 + 54
     assert found.non_strict() <= WEBSOCKET[name].non_strict
 
 
@@ -80,7 +88,10 @@ def test_the_report_says_what_differs() -> None:
     found.http["64 KiB extension"] = result("64 KiB extension", Verdict.UNCLEAN, "closed")
     text = report([found], [peer("bun")])
     assert "Not installed, and so not measured: Bun." in text
-    assert "| Node.js and ws | 4 non-strict | 1 non-strict | 6.4.1 | 0 |" in text
+    assert (
+        "| Node.js and ws | 4 non-strict, failed: 9.3.1, 9.3.2, 9.4.1, 9.4.2 | 1 non-strict | 6.4.1 | 0 |"
+        in text
+    )
     assert "closed (expected hangs)" in text
     assert "- Node.js and ws, 64 KiB extension: expected hangs, found closed. The same at" in text
 

@@ -10,9 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import handshake_player, http_player, run, ws_player
-from tests.conformance.handshake_cases import ACCEPT, HANDSHAKES
+from tests.conformance import (
+    deflate_cases,
+    handshake_player,
+    http_player,
+    run,
+    ws_player,
+)
+from tests.conformance.deflate_frames import COMPRESSED
+from tests.conformance.handshake_cases import ACCEPT, HANDSHAKES, OFFERS
 from tests.conformance.http_cases import ALL
+from tests.conformance.large_cases import LARGE
 from tests.conformance.run import plays
 from tests.conformance.verdicts import Result, Verdict, counts, markdown, printed, worst
 from tests.conformance.wire import Address, Timing
@@ -29,9 +37,9 @@ BAD = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-WS = {case.id: case for case in CASES}
+WS = {case.id: case for case in (*CASES, *COMPRESSED)}
 HTTP = {case.name: case for case in ALL}
-HANDSHAKE = {case.id: case for case in HANDSHAKES}
+HANDSHAKE = {case.id: case for case in (*HANDSHAKES, *OFFERS)}
 
 
 def against(serve: Serve, play: Callable[[Address], Awaitable[Result]]) -> Result:
@@ -62,6 +70,10 @@ def against(serve: Serve, play: Callable[[Address], Awaitable[Result]]) -> Resul
 
 def frame(opcode: int, payload: bytes = b"") -> bytes:
     return encode(Frame(opcode, payload, masked=False))
+
+
+def agreed(parameters: bytes) -> bytes:
+    return SWITCH[:-2] + b"sec-websocket-extensions: permessage-deflate" + parameters + b"\r\n\r\n"
 
 
 def closing(code: int) -> bytes:
@@ -169,6 +181,33 @@ def test_a_polite_client_waits_and_answers(polite: bool) -> None:
     assert len(got) == (3 if polite else 2)
 
 
+HELLO_PACKED = bytes.fromhex("f248cdc9c90700")
+
+
+@pytest.mark.parametrize(
+    ("case", "says", "answers", "verdict", "saw"),
+    [
+        ("B9.1", agreed(b""), [frame(TEXT, b"Hello"), closing(1000)], Verdict.OK, "closed with 1000"),
+        ("B9.1", agreed(b""), [b"\xc1\x07" + HELLO_PACKED, closing(1000)], Verdict.OK, "closed with 1000"),
+        ("B9.1", agreed(b""), [b"\xc2\x07" + HELLO_PACKED, closing(1000)], Verdict.FAILED, "other frames"),
+        ("B9.1", agreed(b""), [b"\xc1\x03\xff\xff\xff", closing(1000)], Verdict.FAILED, "Error -3"),
+        ("B9.1", agreed(b""), [b"\xa1\x07" + HELLO_PACKED], Verdict.FAILED, "a server does not send"),
+        ("B9.1", agreed(b""), [b"\xc8\x02\x03\xe8"], Verdict.FAILED, "a server does not send"),
+        ("B9.1", SWITCH, [frame(TEXT, b"Hello"), closing(1000)], Verdict.FAILED, "no offer was accepted"),
+        ("1.1.1", SWITCH, [b"\xc1\x07" + HELLO_PACKED], Verdict.FAILED, "a server does not send"),
+        ("B9.41", agreed(b""), [closing(1002)], Verdict.OK, "closed with 1002"),
+        ("B9.41", agreed(b""), [closing(1007)], Verdict.OK, "closed with 1007"),
+        ("B9.41", agreed(b""), [closing(1009)], Verdict.FAILED, "closed with 1009"),
+    ],
+)
+def test_compressed_verdicts(
+    case: str, says: bytes, answers: list[bytes], verdict: Verdict, saw: str
+) -> None:
+    result = websocket(WS[case], *answers, says=says)
+    assert result.verdict is verdict, result.saw
+    assert saw in result.saw
+
+
 def http(case: str, *answers: bytes, noted: bytes = b"", hangs: bool = False) -> Result:
     """Play an HTTP case to a server that answers with this; `noted` is what it says of its handler."""
 
@@ -263,6 +302,19 @@ def handshake(case: str, answer: bytes, *, then: bytes = SWITCH) -> Result:
         ("X6", SWITCH + frame(TEXT, b"early") + frame(TEXT, b"bird"), b"", Verdict.OK),
         ("X6", SWITCH + frame(TEXT, b"early"), b"", Verdict.FAILED),
         ("X6", SWITCH + frame(TEXT, b"bird") + frame(TEXT, b"early"), b"", Verdict.FAILED),
+        ("D1", agreed(b""), b"", Verdict.OK),
+        ("D1", agreed(b"; server_no_context_takeover; server_max_window_bits=9"), b"", Verdict.OK),
+        ("D1", agreed(b"; client_max_window_bits=12"), b"", Verdict.FAILED),
+        ("D1", SWITCH, b"", Verdict.FAILED),
+        ("D2", agreed(b""), b"", Verdict.FAILED),
+        ("D2", agreed(b"; server_no_context_takeover"), b"", Verdict.OK),
+        ("D5", agreed(b"; server_max_window_bits=9"), b"", Verdict.OK),
+        ("D5", agreed(b"; server_max_window_bits=11"), b"", Verdict.FAILED),
+        ("D5", agreed(b""), b"", Verdict.FAILED),
+        ("D13", agreed(b"; client_max_window_bits=9"), b"", Verdict.OK),
+        ("D13", agreed(b"; client_max_window_bits=15"), b"", Verdict.FAILED),
+        ("D31", SWITCH, b"", Verdict.OK),
+        ("D31", agreed(b"; server_max_window_bits=8"), b"", Verdict.FAILED),
     ],
 )
 def test_handshake_verdicts(case: str, answer: bytes, then: bytes, verdict: Verdict) -> None:
@@ -286,6 +338,8 @@ def test_nobody_there() -> None:
 def test_the_tables_are_played_whole() -> None:
     nowhere = Address("127.0.0.1", 9)
     assert len(plays(run.TABLES, nowhere, nowhere, TIMING)) == len(CASES) + len(HANDSHAKES) + len(ALL)
+    assert len(plays(run.COMPRESSING, nowhere, nowhere, TIMING)) == len(COMPRESSED) + len(OFFERS)
+    assert len(plays(run.RAISED, nowhere, nowhere, TIMING)) == len(LARGE) + len(deflate_cases.CASES)
     assert len(plays(["autobahn"], nowhere, nowhere, TIMING, ["6.4.*", "7.1.5"])) == 5
     assert len(AUTOBAHN) == 247
     titles = {ws_player.section(case) for case in CASES}

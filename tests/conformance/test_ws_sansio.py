@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from longwave.core.frames import WS, encode_close, encode_close_answer, encode_pong
-from longwave.core.ws import Binary, Close, Event, Ping, Text, WebSocket
+from longwave.core.ws import Close, Event, Ping, WebSocket
 from longwave.errors import ProtocolError
 from tests.conformance.ws_cases import AUTOBAHN, CASES, Case, decode, encode_step, sections
 
@@ -39,9 +39,9 @@ class Echo:
 
     def answer(self, event: Event) -> None:
         match event:
-            case Text(data):
+            case str(data):
                 self.sent += WS.frame(data.encode(), True)
-            case Binary(data):
+            case bytes(data):
                 self.sent += WS.frame(data, False)
             case Ping(data):
                 self.sent += encode_pong(data)
@@ -68,8 +68,8 @@ def check(case: Case, echo: Echo) -> None:
     assert echo.websocket.held == 0
 
 
-def run(case: Case, writes: Iterable[Iterable[bytes]]) -> None:
-    echo = Echo()
+def run(case: Case, writes: Iterable[Iterable[bytes]], echo: Echo | None = None) -> None:
+    echo = echo or Echo()
     for index, write in enumerate(writes):
         for data in write:
             echo.receive(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+RSV1 = 0x40
 
 DEFAULT_MASK = b"\x37\xfa\x21\x3d"
 """The masking key of the examples in RFC 6455 section 5.7."""
@@ -71,7 +73,10 @@ Step: TypeAlias = tuple[Item, ...]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case; the docstring of `ws_cases` says how to run it."""
+    """One case; the docstring of `ws_cases` says how to run it.
+
+    `extensions` is what the client offers; where it is empty it offers none.
+    """
 
     id: str
     description: str
@@ -80,6 +85,7 @@ class Case:
     close: frozenset[int]
     chop: int = 0
     fails_at: int | None = None
+    extensions: bytes = b""
 
 
 def encode(item: Item, mask: bytes = DEFAULT_MASK) -> bytes:
@@ -109,18 +115,20 @@ def encode_step(step: Step, mask: bytes = DEFAULT_MASK) -> bytes:
     return b"".join(encode(item, mask) for item in step)
 
 
-def decode(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+def decode(data: bytes, inflater: zlib._Decompress | None = None) -> tuple[list[tuple[int, bytes]], bytes]:
     """Return the whole frames at the head of what a server sent, and the bytes behind them.
 
     Raises `ValueError` for a frame that no server may send here: masked, in fragments, with a reserved bit,
-    or with a length in more octets than it needs.
+    or with a length in more octets than it needs. With an inflater a data frame may have RSV1 and is
+    inflated.
     """
     frames: list[tuple[int, bytes]] = []
     position = 0
     while len(data) - position >= 2:
         first, size = data[position], data[position + 1]
         start = position + 2 + {126: 2, 127: 8}.get(size, 0)
-        if first & 0xF0 != 0x80 or size > 127:
+        compressed = inflater is not None and first in (0x80 | RSV1 | TEXT, 0x80 | RSV1 | BINARY)
+        if (first & 0xF0 != 0x80 and not compressed) or size > 127:
             raise ValueError(
                 f"a server does not send a frame that begins with {data[position : position + 2]!r}"
             )
@@ -133,7 +141,10 @@ def decode(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
                 raise ValueError(f"a length of {size} does not need {start - position - 2} octets")
         if len(data) < start + size:
             break
-        frames.append((first & 0x0F, data[start : start + size]))
+        payload = data[start : start + size]
+        if inflater is not None and compressed:
+            payload = inflater.decompress(payload + b"\0\0\xff\xff")
+        frames.append((first & 0x0F, payload))
         position = start + size
     return frames, data[position:]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from dataclasses import dataclass, field
 
 from tests.conformance.handshake_cases import request
@@ -31,6 +32,7 @@ SECTIONS = {
     "B4": "Beyond Autobahn 4: between fragments",
     "B5": "Beyond Autobahn 5: closing",
     "B6": "Beyond Autobahn 6: UTF-8",
+    "B9": "Beyond Autobahn 9: compressed frames",
 }
 
 
@@ -63,10 +65,14 @@ async def play(case: Case, address: Address, timing: Timing, *, polite: bool = T
     """
     try:
         async with connected(address, timing) as wire:
-            wire.send(request(line=b"GET " + address.path + b" HTTP/1.1"))
+            offer = (b"Sec-WebSocket-Extensions: " + case.extensions,) if case.extensions else ()
+            wire.send(request(*offer, line=b"GET " + address.path + b" HTTP/1.1"))
             answer = await wire.answer()
             if answer is None or answer.status != 101:
                 text = f"no WebSocket: {answer.status if answer else 'the connection ended'}"
+                return Result(section(case), case.id, case.description, Verdict.FAILED, text, Verdict.FAILED)
+            if case.extensions and b"sec-websocket-extensions" not in answer.fields:
+                text = "no offer was accepted"
                 return Result(section(case), case.id, case.description, Verdict.FAILED, text, Verdict.FAILED)
             seen = await _Player(case, wire, timing, polite).play()
     except (OSError, ValueError) as error:
@@ -118,6 +124,8 @@ class _Player:
         self.over = asyncio.Event()  # a close frame came, or the end
         self.echoed = asyncio.Event()  # as many frames came as are expected, or `over`
         self.closing = False  # the client's close frame has gone out
+        # One for all messages is right for a server with context takeover and for one without.
+        self.inflater = zlib.decompressobj(-15) if case.extensions else None
 
     async def play(self) -> Seen:
         reading = asyncio.create_task(self._read())
@@ -155,7 +163,7 @@ class _Player:
         held = b""
         try:
             while data := await self._some():
-                frames, held = decode(held + data)
+                frames, held = decode(held + data, self.inflater)
                 if self.seen.code is not None and (frames or held):
                     raise ValueError("bytes behind the close frame")
                 for index, (opcode, payload) in enumerate(frames):
@@ -169,7 +177,7 @@ class _Player:
                     self.echoed.set()
             if held:
                 raise ValueError(f"{len(held)} bytes of a frame that did not end")
-        except ValueError as error:
+        except (ValueError, zlib.error) as error:
             self.seen.broken = str(error)
         self.over.set()
         self.echoed.set()

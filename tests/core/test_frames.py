@@ -116,3 +116,10 @@ def test_the_answer_to_a_close_repeats_its_code() -> None:
 def test_every_public_name_is_listed() -> None:
     defined = {name for name in vars(frames) if not name.startswith("_")}
     assert set(frames.__all__) <= defined
+
+
+def test_joined_frames_come_apart_again() -> None:
+    sizes = (0, 1, 125, 126, 127, 65535, 65536, 0)
+    joined = [encode_frame(TEXT if size % 2 else BINARY, b"x" * size) for size in sizes]
+    assert frames.split_frames(b"".join(joined)) == joined
+    assert frames.split_frames(b"") == []

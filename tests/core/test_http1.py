@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from longwave.core import http1
 from longwave.core.http1 import Data, End, Event, Head, Http1, parse_fields
 from longwave.errors import RequestError
 from longwave.limits import Limits
-from tests.core.growth import growth
+from tests.core.growth import LINEAR, growth
 from tests.core.http_requests import Sent, cut, pipelines
 
 LIMITS = Limits()
@@ -326,7 +326,7 @@ def test_time_grows_with_the_length_alone(start: bytes, filling: bytes, end: byt
             while http.next_event() is not None:
                 pass
 
-    assert growth(lambda n: start + filling * (n // len(filling)) + end, run, 160_000) < 2.6
+    assert growth(lambda n: start + filling * (n // len(filling)) + end, run, 160_000) < LINEAR
 
 
 def test_a_long_pipeline_costs_its_length() -> None:
@@ -337,7 +337,7 @@ def test_a_long_pipeline_costs_its_length() -> None:
             http.next_request()
             http.receive(b"\r\n" if http.held < 10 else b"")
 
-    assert growth(lambda n: GET * n, run, 300) < 2.6
+    assert growth(lambda n: GET * n, run, 300) < LINEAR
 
 
 def replay(pieces: list[bytes]) -> list[Sent]:

@@ -118,6 +118,15 @@ def test_a_doubled_origin_is_refused_whatever_is_allowed() -> None:
             check_origin(twice, "http", entries, True)
 
 
+def test_an_origin_may_be_required() -> None:
+    check_origin(fields(None), None)
+    with pytest.raises(HTTPError, match=r"security\.require_origin"):
+        check_origin(fields(None), None, required=True)
+    check_origin(fields("https://example.com"), None, required=True)
+    with pytest.raises(HTTPError, match=r"security\.origins"):
+        check_origin(fields("https://evil.example"), None, required=True)
+
+
 def test_a_doubled_host_matches_nothing() -> None:
     with pytest.raises(HTTPError):
         check_origin([*fields("http://example.com"), (b"host", b"example.com")], "http")

@@ -19,7 +19,9 @@ from longwave.core.sse import (
     SseWire,
     encode_comment,
     encode_event,
+    encode_refusal,
     sse_wire,
+    wants_events,
 )
 from longwave.types import Wire
 from tests.core.whatwg_sse import ReceivedEvent, parse_event_stream
@@ -364,3 +366,23 @@ def test_the_parser_keeps_ids_as_the_standard_says(step: int) -> None:
         ("c", ""),
         ("d", "4"),
     ]
+
+
+def test_a_refusal_that_eventsource_comes_back_from() -> None:
+    assert encode_refusal(2500) == (
+        [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")],
+        b"retry: 2500\n\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ([b"text/event-stream"], True),
+        ([b"text/html", b"*/*, Text/Event-Stream;q=0.9"], True),
+        ([b"text/html,*/*"], False),
+        ([], False),
+    ],
+)
+def test_who_wants_events(accept: list[bytes], wanted: bool) -> None:
+    assert wants_events([(b"x", b"text/event-stream"), *((b"accept", value) for value in accept)]) is wanted

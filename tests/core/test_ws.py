@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import longwave.core.ws as module
-from longwave.core.ws import Binary, Close, Event, Ping, Pong, Text, WebSocket
+from longwave.core.ws import Close, Event, Ping, Pong, WebSocket
 from longwave.errors import ProtocolError
 from tests.conformance.ws_model import (
     BINARY,
@@ -29,6 +28,7 @@ from tests.conformance.ws_model import (
     encode,
     encode_step,
 )
+from tests.core.growth import LINEAR, growth
 
 MIB = 1024 * 1024
 
@@ -108,10 +108,10 @@ def test_the_short_way_waits_for_what_is_held() -> None:
         assert everything(websocket, before) == []
         assert websocket.receive_one(whole) is None
     websocket = WebSocket()
-    assert everything(websocket, whole[:8], whole[8:]) == [Text("later")]
+    assert everything(websocket, whole[:8], whole[8:]) == ["later"]
     assert websocket.receive_one(whole) == "later"
     fragments = (encode(Frame(BINARY, b"a", fin=False)), encode(Frame(CONTINUATION, b"b")))
-    assert everything(websocket, *fragments) == [Binary(b"ab")]
+    assert everything(websocket, *fragments) == [b"ab"]
     assert websocket.receive_one(whole) == "later"
 
 
@@ -127,7 +127,7 @@ def test_the_short_way_knows_the_limit() -> None:
                 assert taken in ("x" * size, None)
                 assert taken is not None or size > limit - 14
                 if taken is None:
-                    assert everything(websocket, frame) == [Text("x" * size)]
+                    assert everything(websocket, frame) == ["x" * size]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 124, 125, 126, 300, 65535, 65536])
@@ -161,7 +161,7 @@ def test_events_are_worked_out_one_by_one() -> None:
     websocket = WebSocket()
     data = text("one") + binary(b"two") + encode(Frame(PING, b"three")) + b"\x83"
     events = websocket.receive(data + encode(Frame(TEXT))[1:])
-    assert [next(events) for _ in range(3)] == [Text("one"), Binary(b"two"), Ping(b"three")]
+    assert [next(events) for _ in range(3)] == ["one", b"two", Ping(b"three")]
     assert websocket.held == len(encode(Frame(TEXT)))
     with pytest.raises(ProtocolError):
         next(events)
@@ -173,13 +173,13 @@ def test_who_stops_goes_on_later() -> None:
     websocket = WebSocket()
     frames = [text("one"), encode(Frame(PONG, b"p")), text("x" * 300), binary(b"y" * 70_000), text("end")]
     total = sum(map(len, frames))
-    assert next(websocket.receive(b"".join(frames))) == Text("one")
+    assert next(websocket.receive(b"".join(frames))) == "one"
     assert websocket.held == total - len(frames[0])
     assert websocket.receive_one(text("not yet")) is None
     assert next(websocket.receive(b"")) == Pong(b"p")
-    assert next(websocket.receive(b"")) == Text("x" * 300)
+    assert next(websocket.receive(b"")) == "x" * 300
     later = everything(websocket, text("behind"))
-    assert later == [Binary(b"y" * 70_000), Text("end"), Text("behind")]
+    assert later == [b"y" * 70_000, "end", "behind"]
     assert websocket.held == 0
     assert websocket.receive_one(text("now")) == "now"
 
@@ -189,12 +189,12 @@ def test_bytes_count_even_when_nobody_asks_for_events() -> None:
     websocket.receive(text("one"))
     websocket.receive(text("two"))
     assert websocket.held == 2 * len(text("one"))
-    assert everything(websocket, b"") == [Text("one"), Text("two")]
+    assert everything(websocket, b"") == ["one", "two"]
 
 
 def test_a_stop_after_the_last_event_leaves_nothing() -> None:
     websocket = WebSocket()
-    for data, event in ((text("one"), Text("one")), (encode(Frame(PING)), Ping(b""))):
+    for data, event in ((text("one"), "one"), (encode(Frame(PING)), Ping(b""))):
         assert next(websocket.receive(data)) == event
         assert websocket.held == 0
         assert websocket.receive_one(text("next")) == "next"
@@ -214,7 +214,7 @@ def test_stops_between_fragments() -> None:
         events.append(event)
         data = b""
     messages = [event for event in events if not isinstance(event, Ping)]
-    assert messages == [Text("aé€𤭢" * 5), Text("end")]
+    assert messages == ["aé€𤭢" * 5, "end"]
     assert len(events) == len(parts) + 2
 
 
@@ -251,7 +251,7 @@ def test_pure_masking_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = encode_step(cut(BINARY, payload, 77))
     for size in (1, 5, 1000):
         reads = [frames[start : start + size] for start in range(0, len(frames), size)]
-        assert everything(websocket, *reads) == [Binary(payload)]
+        assert everything(websocket, *reads) == [payload]
 
 
 # Memory and time.
@@ -321,13 +321,13 @@ def read_fragments(opcode: int, size: int) -> Callable[[], None]:
 
 def read_without_handing_out(opcode: int, size: int) -> Callable[[], None]:
     frame = encode(Frame(opcode, b"x" * 1000))
-    reads = [frame * 64] * (size // 64_000)
+    reads = [frame * 4] * (size // 4000)
 
     def run() -> None:
         websocket = WebSocket()
         count = sum(next(websocket.receive(data), None) is not None for data in reads)
         count += len(everything(websocket, b""))
-        assert count == 64 * len(reads)
+        assert count == 4 * len(reads)
 
     return run
 
@@ -335,27 +335,15 @@ def read_without_handing_out(opcode: int, size: int) -> Callable[[], None]:
 def expect_one(opcode: int, size: int, reads: list[bytes]) -> None:
     websocket = WebSocket(max_message=size, max_fragments=size)
     (event,) = everything(websocket, *reads)
-    assert isinstance(event, Text if opcode == TEXT else Binary)
-    assert len(event.data) == size
+    assert isinstance(event, str if opcode == TEXT else bytes)
+    assert len(event) == size
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("make", [read_in_pieces, read_fragments, read_without_handing_out])
 def test_time_is_linear(make: Callable[[int, int], Callable[[], None]], opcode: int) -> None:
-    # Eight times the bytes: 8 where it is linear, 64 where it is quadratic.
-    short, long = make(opcode, 2 * MIB), make(opcode, 16 * MIB)
-    ratios = []
-    for _ in range(4):
-        ratios.append(timed(long) / timed(short))
-        if ratios[-1] < 24:
-            return
-    pytest.fail(f"eight times the bytes took {ratios} times as long")
-
-
-def timed(call: Callable[[], None]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
+    # Beyond 2 MiB it is the caches that are measured. The reads are small: what each of them copies shows.
+    assert growth(lambda size: make(opcode, size), lambda read: read(), MIB // 4) < LINEAR
 
 
 # Random input.
@@ -373,9 +361,9 @@ MESSAGES = st.lists(
 
 def event_of(opcode: int, payload: bytes) -> Event:
     if opcode == TEXT:
-        return Text(payload.decode())
+        return payload.decode()
     if opcode == BINARY:
-        return Binary(payload)
+        return payload
     return Ping(payload) if opcode == PING else Pong(payload)
 
 
@@ -408,7 +396,7 @@ def test_messages_come_back_as_they_were_sent(data: st.DataObject) -> None:
     for piece in pieces_of(wire, edges):
         one = websocket.receive_one(piece)
         if one is not None:
-            got.append(Text(one) if isinstance(one, str) else Binary(one))
+            got.append(one)
             continue
         for event in websocket.receive(piece):
             got.append(event)
@@ -463,7 +451,7 @@ def test_text_fails_with_the_first_impossible_octet(payload: bytes, size: int, e
         position += len(piece)
         came = payload[: sum(there[:position])]
         if can_be_utf8(came) and (position < len(wire) or is_utf8(came)):
-            wanted = [Text(payload.decode())] if position == len(wire) else []
+            wanted = [payload.decode()] if position == len(wire) else []
             assert everything(websocket, piece) == wanted
         else:
             assert code_of(websocket, piece) == 1007

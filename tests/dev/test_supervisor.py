@@ -16,26 +16,47 @@ from typing import Any
 import pytest
 
 from longwave.dev.failures import Failure
-from longwave.dev.supervisor import Start, Supervisor
+from longwave.dev.feed import Swapped
+from longwave.dev.supervisor import STOP_LIMIT, Start, Supervisor
 from longwave.errors import ConfigError
 
+SOON = 3.0
+"""Seconds: the end takes less than one, and a busy machine may add to it."""
+
 WORKER = """
-import json, os, socket, sys, time
+import json, os, select, socket, sys, time
 root, line = sys.argv[1], socket.socket(fileno=int(sys.argv[-1]))
 def say(**message):
     line.sendall(json.dumps(message).encode() + b"\\n")
+told = line.makefile("r")
+def hear():
+    return json.loads(told.readline())
+def load():
+    say(kind="loaded")
+    message = hear()
+    if message["kind"] != "go":
+        raise SystemExit(0)
 exec(open(root + "/program.py").read())
 """
 SERVES = """
+load()
 say(kind="ready", pid=os.getpid())
-stop = line.recv(4096)
-open(root + "/stopped", "ab").write(stop)
+while (message := hear())["kind"] == "changed":
+    files = [os.path.basename(file) for file in message["files"]]
+    if files == ["plugin.py"]:
+        say(kind="news", news={"type": "Restart", "files": files, "why": "it is one"})
+    elif files == ["bad.py"]:
+        say(kind="news", news={"type": "Failed", "files": files, "failure": {"text": "bad"}})
+    else:
+        say(kind="news", news={"type": "Swapped", "files": files, "seconds": 0.5, "kept": 3})
+open(root + "/stopped", "a").write(json.dumps(message))
 """
 FAILS = """
-say(kind="failed", failure={"text": "no", "file": "a.py", "line": 3, "code": "x"})
+say(kind="failed", failure={"text": "no", "file": "a.py", "line": 3, "code": "x"}, is_taken=False)
 raise SystemExit(1)
 """
 DEAF = """
+load()
 say(kind="ready", pid=os.getpid())
 time.sleep(60)
 """
@@ -50,8 +71,11 @@ class Screen:
     def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
         self.told.put_nowait(("ready", message["pid"], tuple(changed)))
 
-    def failed(self, failure: Failure, changed: Sequence[str]) -> None:
-        self.told.put_nowait(("failed", failure, tuple(changed)))
+    def swapped(self, news: Swapped) -> None:
+        self.told.put_nowait(("swapped", news))
+
+    def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
+        self.told.put_nowait(("failed", failure, tuple(changed), serving))
 
     def died(self, code: int) -> None:
         self.told.put_nowait(("died", code))
@@ -72,7 +96,9 @@ class Running:
         self.screen = Screen()
         self.problem: str | None = None
         self.sockets: list[socket.socket] = []
-        self.task = asyncio.create_task(Supervisor(root, self.prepare, self.screen).run())
+        # The program of the worker itself is a setting: all else it is told of.
+        supervisor = Supervisor(root, self.prepare, self.screen, (), lambda path: path.name == "program.py")
+        self.task = asyncio.create_task(supervisor.run())
 
     def prepare(self) -> Start:
         if self.problem is not None:
@@ -81,6 +107,9 @@ class Running:
 
     def program(self, text: str) -> None:
         (self.root / "program.py").write_text(text)
+
+    def edit(self, name: str) -> None:
+        (self.root / name).write_text("")
 
     @property
     def stopped(self) -> str:
@@ -117,7 +146,7 @@ def test_serves_until_a_signal(tmp_path: Path) -> None:
             began = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
             assert await run.task == 0
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < SOON
             assert not alive(pid)
             assert '"code": 1001' in run.stopped
 
@@ -141,11 +170,12 @@ def test_a_change_starts_another_worker(tmp_path: Path) -> None:
 def test_a_worker_that_does_not_stop_is_killed_within_a_second(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, DEAF) as run:
+            assert STOP_LIMIT < 1
             _, pid, _ = await run.screen.next()
             began = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
             assert await run.task == 0
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < SOON
             assert not alive(pid)
 
     asyncio.run(scenario())
@@ -154,7 +184,7 @@ def test_a_worker_that_does_not_stop_is_killed_within_a_second(tmp_path: Path) -
 def test_a_failed_start_waits_for_the_next_change(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, FAILS) as run:
-            assert await run.screen.next() == ("failed", Failure("no", "a.py", 3, "x"), ())
+            assert await run.screen.next() == ("failed", Failure("no", "a.py", 3, "x"), (), False)
             run.program(SERVES)
             assert (await run.screen.next())[0] == "ready"
 
@@ -167,8 +197,9 @@ def test_a_configuration_that_is_broken_waits_for_the_next_change(tmp_path: Path
             await run.screen.next()
             run.problem = "longwave.config.py: no"
             run.program(SERVES + "# 1")
-            kind, failure, changed = await run.screen.next()
+            kind, failure, changed, serving = await run.screen.next()
             assert (kind, failure.text, changed) == ("failed", "longwave.config.py: no", ("program.py",))
+            assert serving
             run.problem = None
             run.program(SERVES + "# 2")
             assert (await run.screen.next())[0] == "ready"
@@ -179,7 +210,7 @@ def test_a_configuration_that_is_broken_waits_for_the_next_change(tmp_path: Path
 @pytest.mark.parametrize(("ends", "code"), [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 9)", -9)])
 def test_a_worker_that_dies_is_told_and_waited_for(tmp_path: Path, ends: str, code: int) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, f"say(kind='ready', pid=1)\n{ends}") as run:
+        async with running(tmp_path, f"load()\nsay(kind='ready', pid=1)\n{ends}") as run:
             assert (await run.screen.next())[0] == "ready"
             assert await run.screen.next() == ("died", code)
             run.program(SERVES)
@@ -188,12 +219,103 @@ def test_a_worker_that_dies_is_told_and_waited_for(tmp_path: Path, ends: str, co
     asyncio.run(scenario())
 
 
+def test_the_worker_is_told_of_changes_and_what_it_says_is_shown(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            _, pid, _ = await run.screen.next()
+            run.edit("chat.py")
+            assert await run.screen.next() == ("swapped", Swapped(("chat.py",), 0.5, kept=3))
+            run.edit("bad.py")
+            assert await run.screen.next() == ("failed", Failure("bad"), ("bad.py",), True)
+            assert alive(pid)
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_asks_for_it_is_replaced(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            _, first, _ = await run.screen.next()
+            run.edit("plugin.py")
+            kind, second, changed = await run.screen.next()
+            assert (kind, changed) == ("ready", ("plugin.py",))
+            assert first != second
+            assert '"code": 1012' in run.stopped
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_serves_until_the_next_has_loaded_its_code(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            _, first, _ = await run.screen.next()
+            run.program(FAILS)
+            failed = ("failed", Failure("no", "a.py", 3, "x"), ("program.py",), True)
+            assert await run.screen.next() == failed
+            assert alive(first)
+            # It goes on to swap, and with each change the next one is tried again.
+            run.edit("chat.py")
+            told = [await run.screen.next(), await run.screen.next()]
+            assert ("swapped", Swapped(("chat.py",), 0.5, kept=3)) in told
+            assert ("failed", failed[1], ("chat.py", "program.py"), True) in told
+            run.program(SERVES)
+            assert (await run.screen.next())[0] == "ready"
+            assert not alive(first)
+
+    asyncio.run(scenario())
+
+
+def test_the_next_worker_gets_what_the_one_before_holds(tmp_path: Path) -> None:
+    wants = f"""
+import errno
+port = socket.socket()
+try:
+    port.bind(("127.0.0.1", PORT))
+except OSError:
+    say(kind="failed", failure={{"text": "taken"}}, is_taken=True)
+    raise SystemExit(1)
+{SERVES}
+"""
+
+    async def scenario() -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            number = probe.getsockname()[1]
+        program = wants.replace("PORT", str(number))
+        async with running(tmp_path, program) as run:
+            _, first, _ = await run.screen.next()
+            run.program(program + "# changed")
+            kind, second, changed = await run.screen.next()
+            assert (kind, changed) == ("ready", ("program.py",))
+            assert first != second
+
+    asyncio.run(scenario())
+
+
+def test_a_change_while_the_next_worker_loads_starts_another(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            _, first, _ = await run.screen.next()
+            run.program("open(root + '/loading', 'w').close()\ntime.sleep(60)\n")
+            async with asyncio.timeout(10):
+                while not (tmp_path / "loading").exists():
+                    await asyncio.sleep(0.01)
+            assert alive(first)
+            run.program(SERVES + "# mended")
+            kind, second, _ = await run.screen.next()
+            assert (kind, alive(first), alive(second)) == ("ready", False, True)
+
+    asyncio.run(scenario())
+
+
 def test_the_socket_stays_open_between_workers(tmp_path: Path) -> None:
     answers = """
+load()
 say(kind="ready", pid=os.getpid())
 listening = socket.socket(fileno=FD)
 listening.settimeout(0.05)
-line.setblocking(False)
+ended = select.poll()
+ended.register(line, select.POLLIN)
 while True:
     try:
         client = listening.accept()[0]
@@ -201,11 +323,8 @@ while True:
         client.close()
     except TimeoutError:
         pass
-    try:
-        line.recv(4096)
+    if ended.poll(0):
         break
-    except BlockingIOError:
-        pass
 """
 
     async def ask(port: int) -> int:

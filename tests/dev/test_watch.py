@@ -104,6 +104,24 @@ def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_folder_that_is_moved_away_is_told(tmp_path: Path) -> None:
+    folder, away = tmp_path / "root" / "src" / "util", tmp_path / "away"
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text("1")
+
+    async def scenario() -> None:
+        async with watching(tmp_path / "root") as changes:
+            folder.rename(away)
+            assert folder in await changes.until(folder)
+            (tmp_path / "root" / "src" / "__pycache__").mkdir()
+            (tmp_path / "root" / "src" / "__pycache__").rmdir()
+            (tmp_path / "root" / "src" / "b.py").write_text("1")
+            seen = await changes.until(tmp_path / "root" / "src" / "b.py")
+            assert seen == {tmp_path / "root" / "src" / "b.py"}
+
+    asyncio.run(scenario())
+
+
 def test_an_ignored_folder_is_not_watched(tmp_path: Path) -> None:
     (tmp_path / ".venv").mkdir()
 

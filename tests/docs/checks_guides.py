@@ -8,6 +8,7 @@ import pytest
 
 from longwave import Event, Peer, define_websocket_handler, mount_asgi
 from longwave.testing import RefusedError, TestClient
+from tests.dev.project import running
 from tests.docs.registry import check, passes
 from tests.docs.samples import Sample
 from tests.web.upstreams import serving
@@ -255,6 +256,29 @@ async def deploy(sample: Sample) -> None:
     spec.loader.exec_module(my_app)
     async with TestClient(mount_asgi(my_app.app)) as client:
         assert (await client.get("/")).text == "served"
+
+
+@check("docs/topics/dev-server.md", "on-reload")
+async def on_reload(sample: Sample) -> None:
+    name = "src/server/routes/ws/votes.py"
+    text = (sample.root / name).read_text()
+    async with running(sample.root, {}) as project, project.client.websocket("/ws/votes") as ws:
+        await ws.send("tea")
+        assert await ws.receive_json() == {"tea": 1}
+        news = await project.edit({name: text.replace("message.text()", "message.text().upper()")})
+        assert news.kept == 1
+        await ws.send("tea")
+        assert await ws.receive_json() == {"tea": 1, "TEA": 1}
+
+
+@check("docs/topics/keepalive.md", "ping")
+async def ping(sample: Sample) -> None:
+    """What the page does with it is tested in tests/e2e/test_keepalive_page.py."""
+    async with sample.client() as client, client.websocket("/ws/live") as ws:
+        await ws.send("ping")
+        assert await ws.receive() == "pong"
+        await ws.send("Hello")
+        assert await ws.receive() == "You said: Hello"
 
 
 @check("docs/topics/backpressure.md", "numbers")

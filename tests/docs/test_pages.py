@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from msgspec.structs import fields
 
 import longwave
 import longwave.errors
@@ -25,13 +25,17 @@ REFERENCE = ROOT / "docs" / "reference"
 SESSION = {"opened", "received", "pinged", "ponged", "drained", "closed", "deliver", "channels", "wire"}
 """What the server and the hub call; no part of what a developer holds."""
 MEMBERS: list[tuple[str, Any, set[str]]] = [
-    ("peer.md", longwave.Peer, SESSION | {"closed_with"}),
+    ("peer.md", longwave.Peer, SESSION | {"closed_with", "leave_route"}),
     ("message.md", longwave.Message, set()),
-    ("event.md", longwave.Event, {"fields", "take_staged", "task", "release", "reply", "stream", "request"}),
+    (
+        "event.md",
+        longwave.Event,
+        {"fields", "generation", "take_staged", "task", "release", "reply", "stream", "request"},
+    ),
     (
         "event-stream.md",
         longwave.EventStream,
-        SESSION | {"reply", "started", "end", "is_of", "beat"},
+        SESSION | {"reply", "started", "end", "found", "is_of", "beat"},
     ),
     ("event-stream.md", longwave.EventMessage, set()),
     (

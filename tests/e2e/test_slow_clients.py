@@ -1,5 +1,7 @@
 """Clients that do not take what they are sent: bounds, policies, and what the server says of them (check 19).
 
+On our server and under ASGI.
+
 What the kernel takes for a client that reads nothing is several MiB; it comes on top of each bound.
 """
 
@@ -12,15 +14,15 @@ from itertools import pairwise
 
 import pytest
 
-from tests.e2e.probe import MIB, Probe, probing
+from tests.e2e.probe import MIB, AsgiProbe, Probe, probing
 from tests.e2e.wire import LATE, Connect, Wire, clients, eventually, frame, run
 
 KIB = 1024
 HOST = b"Host: localhost\r\n"
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
+@pytest.fixture(scope="module", params=["longwave", "uvicorn", "hypercorn"])
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     """A server with little room for what waits."""
     settings = {
         "limits.outgoing": 64 * KIB,
@@ -29,7 +31,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
         "limits.message_rate": 0,
         "timeouts.close": 0.5,
     }
-    with probing(tmp_path_factory.mktemp("small"), env=settings) as server:
+    folder = tmp_path_factory.mktemp(f"small-{request.param}")
+    with probing(folder, env=settings, server=request.param) as server:
         yield server
 
 
@@ -44,6 +47,7 @@ class Flood:
     def __init__(self, server: Probe) -> None:
         self.server = server
         self.count = 0
+        self._step = 1
 
     def publish(self, count: int) -> list[int]:
         """Publish; return what waits for each peer."""
@@ -52,11 +56,18 @@ class Flood:
         buffered: list[int] = self.server.ask("POST", path)["buffered"]
         return buffered
 
+    def step(self) -> list[int]:
+        """Publish one, or some while nothing waits, which is quicker; return what waits then."""
+        self.publish(self._step)
+        buffered: list[int] = self.server.ask("GET", "/flood")["buffered"]
+        # The kernel has room for hundreds; these few stay below half the bound even if it takes none.
+        self._step = 3 if buffered and not any(buffered) else 1
+        return buffered
+
     def fill(self, enough: Callable[[list[int]], bool]) -> list[int]:
-        """Publish one at a time until something holds of what waits."""
+        """Publish step by step until something holds of what waits."""
         for _ in range(4000):
-            self.publish(1)
-            buffered: list[int] = self.server.ask("GET", "/flood")["buffered"]
+            buffered = self.step()
             if enough(buffered):
                 return buffered
         raise AssertionError(f"never: {buffered}")
@@ -90,8 +101,7 @@ def test_a_slow_peer_is_closed(small: Probe) -> None:
 
             def closed() -> bool:
                 nonlocal most
-                flood.publish(1)
-                most = max(most, *small.ask("GET", "/flood")["buffered"])
+                most = max(most, *flood.step())
                 return small.passed("limits.outgoing") > before
 
             while not await asyncio.to_thread(closed):
@@ -99,7 +109,7 @@ def test_a_slow_peer_is_closed(small: Probe) -> None:
             assert BOUND / 2 < most <= BOUND + PIECE + 10
             numbers: list[int] = []
             while True:
-                opcode, payload = await slow.frame()
+                opcode, payload = await slow.message()
                 if opcode == 8:
                     break
                 numbers.append(int(payload))
@@ -120,14 +130,15 @@ def test_a_slow_peer_is_closed(small: Probe) -> None:
 
     before = small.passed("limits.outgoing")
     with small.unharmed():
-        run(main(), 30)
+        run(main(), 50)
     assert small.passed("limits.outgoing") == before + 1
 
 
 @pytest.mark.parametrize("policy", ["drop_new", "drop_old"])
 def test_messages_to_a_slow_peer_are_dropped(small: Probe, policy: str) -> None:
     def dropped() -> int:
-        return int(small.stats()["server"]["dropped"])
+        # All messages are of one size: for each that comes, one goes.
+        return small.passed("limits.outgoing")
 
     async def main() -> None:
         async with clients(small.port) as connect:
@@ -158,7 +169,7 @@ def test_messages_to_a_slow_peer_are_dropped(small: Probe, policy: str) -> None:
             assert dropped() - before == lost
 
     with small.unharmed():
-        run(main(), 30)
+        run(main(), 50)
 
 
 def test_what_is_said_of_the_buffer_is_true(small: Probe) -> None:
@@ -167,11 +178,12 @@ def test_what_is_said_of_the_buffer_is_true(small: Probe) -> None:
             slow = await listen(connect, "close")
             flood = Flood(small)
             (buffered,) = await asyncio.to_thread(flood.fill, lambda sizes: sizes[0] > BOUND // 4)
-            # Each further message is exactly as long as it is, and its header.
+            # Each further message is exactly as long as it is, and its header where that is ours.
+            whole = PIECE if isinstance(small, AsgiProbe) else PIECE + 4
             (more,) = flood.publish(1)
             (later,) = small.ask("GET", "/flood")["buffered"]
-            assert more in (buffered, buffered + PIECE + 4)
-            assert later == buffered + PIECE + 4
+            assert more in (buffered, buffered + whole)
+            assert later == buffered + whole
             waited = await asyncio.to_thread(small.ask, "PUT", "/flood?timeout=0.2")
             assert waited == {"timeout": True, "buffered": later}
             asked = small.noted("waiting for drain")
@@ -189,7 +201,7 @@ def test_what_is_said_of_the_buffer_is_true(small: Probe) -> None:
             assert await asyncio.wait_for(waiting, 3 * LATE) == {"timeout": False, "buffered": 0}
 
     with small.unharmed():
-        run(main(), 30)
+        run(main(), 50)
 
 
 def test_a_slow_stream_on_a_topic_ends(small: Probe) -> None:
@@ -208,7 +220,7 @@ def test_a_slow_stream_on_a_topic_ends(small: Probe) -> None:
 
     before = small.passed("limits.outgoing")
     with small.unharmed():
-        run(main(), 30)
+        run(main(), 50)
     assert small.passed("limits.outgoing") > before
 
 
@@ -224,13 +236,13 @@ def test_a_push_waits_for_a_slow_client(small: Probe) -> None:
             while pushed != (pushed := small.noted("pushed")):
                 await asyncio.sleep(0.2)
             assert pushed - already < count
-            assert small.stats()["server"]["outgoing_waiting"] <= BOUND + PIECE
+            assert small.state().waiting <= BOUND + PIECE
             body = b"".join([piece async for piece in slow.chunks()])
             assert [int(number) for number in re.findall(rb"data: (\d+)", body)] == list(range(count))
             assert body.endswith(b"id: longwave-end\nevent: longwave:end\ndata: \n\n")
 
     with small.unharmed():
-        run(main(), 30)
+        run(main(), 50)
 
 
 def test_all_outgoing_buffers_together(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -242,12 +254,14 @@ def test_all_outgoing_buffers_together(tmp_path_factory: pytest.TempPathFactory)
             flood = Flood(server)
             await asyncio.to_thread(flood.fill, lambda _: server.passed("limits.outgoing_total") > 0)
             assert server.passed("limits.outgoing") == 0, "none of them was over its own bound"
+            # Those that are closed may have all that came before it.
+            flood.publish(1)
             last = flood.count - 1
             ends: list[int] = []
             for client in peers:
                 numbers: list[int] = []
                 while not numbers or numbers[-1] != last:
-                    opcode, payload = await client.frame()
+                    opcode, payload = await client.message()
                     if opcode == 8:
                         ends.append(int.from_bytes(payload[:2], "big"))
                         break
@@ -257,6 +271,7 @@ def test_all_outgoing_buffers_together(tmp_path_factory: pytest.TempPathFactory)
             assert set(ends) == {1013}
 
     folder = tmp_path_factory.mktemp("total")
-    settings = {"limits.outgoing": MIB, "limits.outgoing_total": total, "timeouts.close": 0.5}
+    # The kernel takes more for one than for another: none may come to its own bound before all to theirs.
+    settings = {"limits.outgoing": 4 * MIB, "limits.outgoing_total": total, "timeouts.close": 0.5}
     with probing(folder, env=settings) as server, server.unharmed():
-        run(main(server), 30)
+        run(main(server), 50)

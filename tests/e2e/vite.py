@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import re
 from pathlib import Path
@@ -66,7 +67,15 @@ async def edit_component(browser: Browser, server: Dev, component: Path) -> None
         await page.wait_for_timeout(200)
     await page.get_by_text("hello 2").wait_for()
 
-    assert await page.locator("#lines li").all_inner_texts() == ["hello 0", "hello 1", "hello 2"]
+    # The other side of the same page: new code for its WebSocket, which stays open too, as does Vite's.
+    route = server.root / "src" / "server" / "routes" / "api" / "ws" / "echo.py"
+    code = route.read_text()
+    await _save(server, route, code.replace("peer.send(message)", "peer.send(f'{message}!')"))
+    await page.click("#say")
+    await page.get_by_text("hello 3!").wait_for()
+    await _save(server, route, code)
+
+    assert await page.locator("#lines li").all_inner_texts() == ["hello 0", "hello 1", "hello 2", "hello 3!"]
     assert await page.evaluate("window.kept") is True
     # One port for all, and the socket of the user was never opened anew.
     assert len(sockets) == opened and not any(socket.is_closed() for socket in sockets[-2:])
@@ -75,3 +84,12 @@ async def edit_component(browser: Browser, server: Dev, component: Path) -> None
         f"ws://127.0.0.1:{server.port}/api/ws/echo",
     }
     assert errors == []
+
+
+async def _save(server: Dev, file: Path, code: str) -> None:
+    """Save a file and wait until its code serves."""
+    before = server.output.count("swapped in")
+    file.write_text(code)
+    async with asyncio.timeout(20):
+        while server.output.count("swapped in") == before:
+            await asyncio.sleep(0.05)

@@ -21,6 +21,7 @@ from longwave.core import (
     handshake,
     http1,
     http1_response,
+    inflate,
     origin,
     paths,
     query,
@@ -99,6 +100,7 @@ DEFECTS = {
     "ws": defect(
         ws.Unfinished, "begin", lambda begin: lambda self, *rest: begin(self, *rest[:2], rest[2][::-1])
     ),
+    "ws_deflate": defect(inflate, "TAIL", lambda _: b""),
     "ws_peers": defect(ws, "is_close_code", lambda _: lambda code: True),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from longwave.hub.hub import Hub
 from longwave.hub.outgoing import Channel
@@ -53,6 +54,24 @@ class FakeWire:
         return sum(map(len, piece))
 
 
+class FakeBytesWire(FakeWire):
+    """A wire whose pieces are bytes, as a WebSocket's: a short head, then the payload."""
+
+    def encode(self, outgoing: Publication) -> Any:
+        self.encoded += 1
+        return self.frame(outgoing.payload, True)
+
+    def frame(self, payload: bytes, is_text: bool, compress: bool | None = None) -> Any:
+        return f"\n{self.name}:".encode() + payload
+
+    def join(self, pieces: Sequence[Any]) -> Any:
+        self.joined += 1
+        return b"".join(pieces)
+
+    def size(self, piece: Any) -> int:
+        return len(piece)
+
+
 class FakeSubscriber:
     """Records the pieces that it is given, as they are and flattened."""
 
@@ -60,10 +79,10 @@ class FakeSubscriber:
         self.wire = wire
         self.hub = hub
         self.channels: tuple[Channel, ...] = ()
-        self.pieces: list[list[str]] = []
+        self.pieces: list[Any] = []
         self.failing = False
 
-    def deliver(self, piece: list[str]) -> None:
+    def deliver(self, piece: Any) -> None:
         if self.failing:
             raise RuntimeError("this one fails")
         self.pieces.append(piece)
@@ -75,4 +94,8 @@ class FakeSubscriber:
 
     @property
     def got(self) -> list[str]:
-        return [text for piece in self.pieces for text in piece]
+        return [text for piece in self.pieces for text in _texts(piece)]
+
+
+def _texts(piece: Any) -> list[str]:
+    return piece.decode().split("\n")[1:] if isinstance(piece, bytes) else piece

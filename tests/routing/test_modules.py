@@ -396,6 +396,21 @@ def test_shared_code_called_while_a_generation_is_built_sees_that_generation(pro
     generation.commit()
 
 
+def test_what_shared_code_imported_while_a_generation_was_built_is_not_for_others(project: Project) -> None:
+    project.write(WORDS, "X = 1\n")
+    project.write("src/shared.py", "def get():\n    from src.server.util.words import X\n    return X\n")
+    project.write(CHAT, "import src.shared\n")
+    project.load(WORDS)
+    project.load(CHAT)
+    shared = project.load("src/shared.py")
+    chat = project.write(CHAT, "import src.shared\nSEEN = src.shared.get()\n")
+    generation = project.loader.begin([chat, project.write(WORDS, "X = 2\n")])
+    assert generation.load(chat).SEEN == 2
+    assert shared.get() == 1
+    generation.commit()
+    assert project.load("src/shared.py").get() == 2
+
+
 def test_new_code_imports_late_from_its_own_generation_before_it_is_current(project: Project) -> None:
     project.write(WORDS, "X = 1\n")
     project.write(CHAT, "def get():\n    from src.server.util.words import X\n    return X\n")
@@ -491,6 +506,41 @@ def test_old_generations_are_collected(project: Project) -> None:
     gc.collect()
     assert [ref for ref in refs if ref() is not None] == []
     assert len(project.loader.module_paths()) == 6
+
+
+def test_what_a_generation_exchanges_in_the_order_of_imports(project: Project) -> None:
+    project.write(WORDS, "X = 1\n")
+    project.write("src/a.py", "from src.server.util import words\nfrom src import gone, kept\n")
+    project.write("src/gone.py", "import src.server.util.words\n")
+    project.write("src/kept.py", "")
+    project.write(CHAT, "import src.a\n")
+    before = [project.load(name) for name in (CHAT, "src/a.py", WORDS)]
+    assert project.loader.loaded(project.root / "src/other.py") is None
+    project.write("src/a.py", "from src.server.util import words\nfrom src import fresh\n")
+    (project.root / "src/gone.py").unlink()
+    generation = project.loader.begin(
+        [project.write(WORDS, "X = 2\n"), project.write("src/fresh.py", ""), project.root / "src/a.py"]
+    )
+    pairs = generation.exchanged()
+    assert [old for old, _ in pairs] == before[::-1]
+    assert [Path(new.__file__ or "").name for _, new in pairs] == ["words.py", "a.py", "chat.py"]
+    built = {path.name for path in generation.built()}
+    assert built == {"words.py", "fresh.py", "a.py", "chat.py"}
+    assert project.loader.loaded(project.root / CHAT) is before[0]
+    generation.commit()
+    assert project.loader.loaded(project.root / CHAT) is pairs[-1][1]
+    assert (generation.built(), generation.exchanged()) == (set(), [])
+
+
+def test_names_of_what_was_replaced(project: Project) -> None:
+    project.write("src/a.py", "")
+    project.write(CHAT, "import src.a\n")
+    kept, old = project.load("src/a.py").__name__, project.load(CHAT).__name__
+    project.change(CHAT, "import src.a\n# 2\n")
+    stale = project.loader.is_stale
+    assert (stale(old), stale(kept), stale(project.load(CHAT).__name__)) == (True, False, False)
+    assert (stale(old.rpartition(".")[0]), stale(kept.rpartition(".")[0])) == (True, False)
+    assert not stale("src.a")
 
 
 def test_generations_that_are_over_hold_no_modules(project: Project) -> None:
@@ -690,3 +740,29 @@ def test_a_thread_that_serves_sees_its_generation_while_another_builds_the_next(
     server.join(20)
     assert seen[0] in (1, 2)
     assert (chat.get(), util.words.X) == (2, 2)
+
+
+def test_a_late_import_waits_for_no_other_that_is_loaded(project: Project) -> None:
+    project.write("src/util/words.py", "X = 1\n")
+    project.write("src/shared.py", "import threading\nentered, go = threading.Event(), threading.Event()\n")
+    late = (
+        "def get():\n    from src.util.words import X\n"
+        "    import src.util.words\n    return X, src.util.words.X\n"
+    )
+    project.write(CHAT, late)
+    shared, chat = project.load("src/shared.py"), project.load(CHAT)
+    assert chat.get() == (1, 1)
+    slow = "from src.shared import entered, go\nentered.set()\nassert go.wait(10)\n"
+    builder = threading.Thread(target=lambda: project.change("src/slow.py", slow))
+    project.write("src/slow.py", "")
+    project.load("src/slow.py")
+    builder.start()
+    assert shared.entered.wait(10)
+    with project.loader.held() as held:
+        assert not held
+    # On this thread, and before the other can end.
+    assert chat.get() == (1, 1)
+    shared.go.set()
+    builder.join(20)
+    with project.loader.held() as held:
+        assert held

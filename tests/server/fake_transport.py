@@ -36,13 +36,15 @@ class FakeLoop:
     def __init__(self) -> None:
         self.soon: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self.timer: FakeTimer | None = None
+        self.timers = 0
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call in the next turn."""
         self.soon.append((callback, args))
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> FakeTimer:
-        """Remember the sweep."""
+        """Remember the sweep, and how many were asked for."""
+        self.timers += 1
         self.timer = FakeTimer(callback)
         return self.timer
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from longwave.core.frames import WS
 from longwave.limits import Limits, Timeouts
 from longwave.server.http import HttpConnection
 from longwave.server.state import Worker
@@ -53,6 +54,11 @@ class Bench:
             self.loop.timer.callback()
 
 
+def piece(fill: bytes, size: int) -> bytes:
+    """Return a frame of so many bytes."""
+    return WS.frame(fill * (size - (2 if size < 128 else 4)), False)
+
+
 def test_a_websocket_takes_the_place_of_its_http_connection() -> None:
     bench = Bench()
     _, websocket, session = bench.websocket()
@@ -61,6 +67,17 @@ def test_a_websocket_takes_the_place_of_its_http_connection() -> None:
     websocket.data_received(frame(b"x"))
     assert session.messages == ["x"]
     assert not hasattr(websocket, "__dict__")
+
+
+def test_an_end_that_is_told_to_the_http_connection_is_the_websockets() -> None:
+    """TLS of asyncio and uvloop says whom to tell before it hands over what it had read already."""
+    bench = Bench()
+    transport, connection = bench.connect()
+    connection.data_received(upgrade())
+    assert isinstance(transport.protocol, WebSocketConnection)
+    connection.connection_lost(None)
+    assert bench.app.sessions[-1].ends == [(1006, "")]
+    assert bench.worker.connections == set()
 
 
 def test_replies_to_messages_of_one_read_are_one_write() -> None:
@@ -104,14 +121,14 @@ def test_statuses_bounds_and_relief() -> None:
     bench = Bench(Limits(outgoing=1000))
     transport, websocket, session = bench.websocket()
     transport.fast = False
-    assert websocket.write(b"x" * 400) is SendStatus.SENT
-    assert websocket.write(b"y" * 200) is SendStatus.BUFFERED
+    assert websocket.write(piece(b"x", 400)) is SendStatus.SENT
+    assert websocket.write(piece(b"y", 200)) is SendStatus.BUFFERED
     assert not transport.is_reading()
-    assert websocket.write(b"z" * 300) is SendStatus.BUFFERED
-    assert websocket.write(b"w" * 5000) is SendStatus.BUFFERED
+    assert websocket.write(piece(b"z", 300)) is SendStatus.BUFFERED
+    assert websocket.write(piece(b"w", 5000)) is SendStatus.BUFFERED
     assert websocket.buffered == 5900
     assert bench.worker.waiting == 5300
-    assert transport.written == b"x" * 400 + b"y" * 200
+    assert transport.written == piece(b"x", 400) + piece(b"y", 200)
     transport.take(300)
     assert session.log == [("opened",)]
     transport.take(50)
@@ -124,16 +141,16 @@ def test_statuses_bounds_and_relief() -> None:
     assert websocket.buffered == 250
     assert session.log == [("opened",), ("drained",)]
     assert transport.is_reading()
-    assert websocket.write(b"!") is SendStatus.SENT
-    assert transport.written.endswith(b"w!")
+    assert websocket.write(piece(b"!", 3)) is SendStatus.SENT
+    assert transport.written.endswith(b"w" + piece(b"!", 3))
 
 
 def test_relief_comes_at_a_quarter_also_when_the_backlog_was_small() -> None:
     bench = Bench(Limits(outgoing=1000))
     transport, websocket, session = bench.websocket()
     transport.fast = False
-    websocket.write(b"x" * 501)
-    websocket.write(b"y" * 200)
+    websocket.write(piece(b"x", 501))
+    websocket.write(piece(b"y", 200))
     transport.take(251)
     # 250 and the 200 that waited: between a quarter and a half nobody would call, but for the marks.
     assert transport.buffered == 450
@@ -149,25 +166,26 @@ def test_past_the_bound(policy: SlowPolicy) -> None:
     bench.app.policy = policy
     transport, websocket, session = bench.websocket()
     transport.fast = False
-    websocket.write(b"a" * 600)
-    websocket.write(b"b" * 300)
-    websocket.write(b"c" * 300)
-    status = websocket.write(b"d" * 300)
+    websocket.write(piece(b"a", 600))
+    websocket.write(piece(b"b", 300))
+    websocket.write(piece(b"c", 300))
+    status = websocket.write(piece(b"d", 300))
     stats = bench.worker.stats()
     transport.take(10_000)
     transport.take(10_000)
     sent = transport.written
     if policy is SlowPolicy.CLOSE:
         assert status is SendStatus.CLOSED
-        assert sent == b"a" * 600 + b"\x88\x0a\x03\xf5too slow"
+        assert sent == piece(b"a", 600) + b"\x88\x0a\x03\xf5too slow"
         assert stats["limits.outgoing"] == 1
         assert stats["dropped"] == 3
     elif policy is SlowPolicy.DROP_NEW:
         assert status is SendStatus.DROPPED
-        assert sent == b"a" * 600 + b"b" * 300 + b"c" * 300
+        assert sent == piece(b"a", 600) + piece(b"b", 300) + piece(b"c", 300)
     else:
         assert status is SendStatus.BUFFERED
-        assert sent == b"a" * 600 + b"c" * 300 + b"d" * 300
+        assert sent == piece(b"a", 600) + piece(b"c", 300) + piece(b"d", 300)
+    assert (stats["limits.outgoing"], stats["dropped"]) == (1, 3 if policy is SlowPolicy.CLOSE else 1)
     assert bench.worker.stats()["outgoing_waiting"] == 0
     assert session.ends == []
 
@@ -183,9 +201,9 @@ def test_any_history_of_writes_keeps_the_order() -> None:
         for number in range(60):
             action = rng.random()
             if action < 0.6:
-                piece = b"%04d" % number * rng.randint(1, 60)
-                if websocket.write(piece) in (SendStatus.SENT, SendStatus.BUFFERED):
-                    taken.append(piece)
+                message = WS.frame(b"%04d" % number * rng.randint(1, 60), True)
+                if websocket.write(message) in (SendStatus.SENT, SendStatus.BUFFERED):
+                    taken.append(message)
             elif action < 0.7:
                 websocket.cork()
             elif action < 0.8:
@@ -197,16 +215,42 @@ def test_any_history_of_writes_keeps_the_order() -> None:
             transport.take(1000)
         assert websocket.buffered == 0
         assert bench.worker.waiting == 0
-        got = transport.written.split(b"\x88")[0]
+        got = transport.written.split(b"\x88\x0a\x03\xf5")[0]
         position = 0
         missing = 0
-        for piece in taken:
-            if got.startswith(piece, position):
-                position += len(piece)
+        for message in taken:
+            if got.startswith(message, position):
+                position += len(message)
             else:
                 missing += 1
         assert position == len(got)
         assert missing <= bench.worker.dropped
+
+
+@pytest.mark.parametrize("policy", list(SlowPolicy))
+def test_what_was_joined_comes_to_the_bound_message_by_message(policy: SlowPolicy) -> None:
+    """As the hub joins what is published within one turn."""
+    bench = Bench(Limits(outgoing=1000))
+    bench.app.policy = policy
+    transport, websocket, _ = bench.websocket()
+    transport.fast = False
+    websocket.write(piece(b"a", 600))
+    messages = [piece(bytes([65 + number]), 100) for number in range(10)]
+    status = websocket.write(b"".join(messages))
+    stats = bench.worker.stats()
+    buffered = websocket.buffered
+    transport.take(10_000)
+    transport.take(10_000)
+    if policy is SlowPolicy.CLOSE:
+        assert status is SendStatus.CLOSED
+        assert transport.written == piece(b"a", 600) + b"\x88\x0a\x03\xf5too slow"
+        assert stats["limits.outgoing"] == 1
+        return
+    assert buffered == 1000
+    assert (stats["limits.outgoing"], stats["dropped"]) == (6, 6)
+    kept = messages[:4] if policy is SlowPolicy.DROP_NEW else messages[6:]
+    assert status is (SendStatus.DROPPED if policy is SlowPolicy.DROP_NEW else SendStatus.BUFFERED)
+    assert transport.written == piece(b"a", 600) + b"".join(kept)
 
 
 def test_silence_ping_and_cut() -> None:
@@ -240,6 +284,57 @@ def test_a_stalled_loop_is_not_the_clients_fault() -> None:
     assert transport.log == []
     bench.pass_time(5)
     assert transport.log == ["abort"]
+
+
+def test_any_byte_is_life() -> None:
+    bench = Bench()
+    transport, websocket, session = bench.websocket()
+    for byte in frame(b"a message that takes ten minutes"):
+        bench.pass_time(15)
+        websocket.data_received(bytes([byte]))
+    assert transport.writes == [b"\x81\x20a message that takes ten minutes"], "no ping before the echo"
+    assert session.messages == ["a message that takes ten minutes"]
+    transport.writes.clear()
+    # A byte instead of a pong, and everything begins anew.
+    bench.pass_time(21)
+    websocket.data_received(frame(b"x")[:1])
+    bench.pass_time(20)
+    assert (transport.writes, transport.log) == ([b"\x89\x00"], [])
+    assert bench.worker.stats()["timeouts.ping"] == 1
+
+
+def test_one_timer_serves_all_connections() -> None:
+    bench = Bench()
+    for _ in range(100):
+        bench.websocket()
+        bench.connect()
+    asked = bench.loop.timers
+    bench.pass_time(10 * bench.worker.period)
+    assert bench.loop.timers == asked + 10
+
+
+def test_what_ended_a_turn_is_counted() -> None:
+    bench = Bench(Limits(messages_per_turn=10))
+    _, websocket, session = bench.websocket()
+    websocket.data_received(frame(b"x") * 15)
+    bench.loop.turn()
+    assert len(session.messages) == 15
+    stats = bench.worker.stats()
+    assert (stats["limits.messages_per_turn"], stats["timeouts.turn"]) == (1, 0)
+    bench = Bench()
+
+    def work(data: object) -> None:
+        bench.clock.now += 0.001
+
+    _, websocket, session = bench.websocket()
+    session.on_received = work
+    websocket.data_received(frame(b"x") * 60)
+    while bench.loop.soon:
+        bench.loop.turn()
+    assert len(session.messages) == 60
+    stats = bench.worker.stats()
+    assert stats["limits.messages_per_turn"] == 0
+    assert stats["timeouts.turn"] >= 3
 
 
 def test_pings_of_many_are_spread_over_sweeps() -> None:

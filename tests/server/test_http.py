@@ -97,7 +97,7 @@ def test_reading_pauses_behind_too_many_pipelined_requests(kind: str) -> None:
             for _ in range(4):
                 client.send(request("/x") * 100)
                 await asyncio.sleep(0.01)
-            assert server.stats()["limits.pipeline"] == 1
+            await eventually(lambda: server.stats()["limits.pipeline"] == 1)
             app.go_on.set()
             assert (await client.response())[2] == b"held"
             for _ in range(400):
@@ -374,7 +374,7 @@ def test_time_outs(kind: str) -> None:
 
             began = time.monotonic()
             await asyncio.gather(silent(), slow_head(), slow_body(), unread_body(), idle(), takes_nothing())
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 8
             stats = server.stats()
             assert stats["timeouts.header"] == 2
             assert stats["timeouts.body"] == 2

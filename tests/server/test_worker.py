@@ -45,6 +45,7 @@ def test_stop_in_order(kind: str) -> None:
                 assert await client.closing() == (1001, "")
                 client.send(frame((1001).to_bytes(2, "big"), 8))
                 assert await client.rest() == b""
+            assert (await stream.chunk()).startswith(b"retry: ")
             assert await stream.chunk() == b""
             assert await idle.rest() == b""
             assert not stopping.done()
@@ -58,10 +59,53 @@ def test_stop_in_order(kind: str) -> None:
             stream.close()
             began = time.monotonic()
             await stopping
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
             assert app.log == ["startup", "shutdown"]
             assert [session.ends[0][0] for session in app.sessions] == [1001] * 6
             assert not server.is_serving
+
+    run_in(kind, main())
+
+
+@loops
+def test_a_client_that_has_just_connected_gets_its_answer(kind: str) -> None:
+    async def main() -> None:
+        app = FakeApp()
+        async with serve(app) as server:
+            asks, silent = await Client.connect(server), await Client.connect(server)
+            stopping = asyncio.create_task(server.stop(5))
+            await eventually(lambda: not server.is_serving)
+            asks.get("/")
+            status, fields, _ = await asks.response()
+            assert (status, fields["connection"]) == (200, "close")
+            assert await asks.rest() == b""
+            # One that asks for nothing does not keep the server.
+            assert await silent.rest() == b""
+            await stopping
+            assert len(app.requests) == 1
+
+    run_in(kind, main())
+
+
+@loops
+def test_all_that_were_accepted_together_get_their_answers(kind: str) -> None:
+    async def main() -> None:
+        async with serve(FakeApp()) as server:
+            listener = server._listener
+            assert listener is not None
+            sockets = []
+            for _ in range(10):
+                # Without a turn of the loop: the kernel accepts.
+                sockets.append(socket.create_connection(("127.0.0.1", server.port)))
+                sockets[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                # They are accepted together in one turn of the loop, and become connections in the next ones.
+                while not (listener._taking or server.stats()["connections"]):
+                    await asyncio.sleep(0)
+            await server.stop(5)
+            for sock in sockets:
+                with sock:
+                    assert sock.recv(64).startswith(b"HTTP/1.1 200 ")
 
     run_in(kind, main())
 
@@ -78,7 +122,7 @@ def test_stop_cuts_what_does_not_end(kind: str) -> None:
             await eventually(lambda: len(app.requests) == 2)
             began = time.monotonic()
             await server.stop(0.5)
-            assert 0.3 < time.monotonic() - began < 1.5
+            assert 0.3 < time.monotonic() - began < 5
             assert app.cancelled == 1
             assert app.sessions[0].ends == [(1001, "")]
             assert server.stats()["timeouts.shutdown"] == 1
@@ -98,7 +142,7 @@ def test_a_second_stop_cuts_at_once(kind: str) -> None:
             assert (await silent.closing())[0] == 1001
             await server.stop()
             await first
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 5
 
     run_in(kind, main())
 
@@ -261,13 +305,32 @@ def test_tls(kind: str, certificate: tuple[str, str]) -> None:
             stream.get("/sse")
             await stream.reader.readuntil(b"\r\n\r\n")
             stream.close()
-            await asyncio.wait_for(app.sessions[1].gone.wait(), 1)
+            await asyncio.wait_for(app.sessions[1].gone.wait(), 5)
             bad = await Client.connect(server, **tls)
             bad.get("/bad-host", "Host: twice")
             assert (await bad.response())[0] == 400
             assert await bad.rest() == b""
         with pytest.raises(ConfigError, match="cannot be used"):
             await Server(app, ServerOptions(port=0, ssl_certfile=key)).start()
+
+    run_in(kind, main())
+
+
+@loops
+def test_a_tls_handshake_that_does_not_come(kind: str, certificate: tuple[str, str]) -> None:
+    """Neither for the first that is accepted in a turn of the loop, nor for those behind it."""
+
+    async def main() -> None:
+        cert, key = certificate
+        timeouts = Timeouts(header=0.3, close=0.5)
+        async with serve(timeouts=timeouts, ssl_certfile=cert, ssl_keyfile=key) as server:
+            began = time.monotonic()
+            silent = [await Client.connect(server) for _ in range(5)]
+            silent[0].send(b"\x16\x03\x01")
+            for client in silent:
+                assert await client.rest() == b""
+            assert 0.25 < time.monotonic() - began < 3
+            await eventually(lambda: server.stats()["connections"] == 0)
 
     run_in(kind, main())
 

@@ -42,7 +42,7 @@ def asynchronous(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
         async def limited() -> None:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(40):
                 await test(*arguments, **named)
 
         asyncio.run(limited())
@@ -52,6 +52,12 @@ def asynchronous(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...
 
 def is_closed(log: list[Any]) -> bool:
     return any(isinstance(entry, list) and entry[0] == "closed" for entry in log)
+
+
+def most_of(log: list[Any]) -> int:
+    """Return the most that a flood had waiting; that all is drained may be logged before or after its end."""
+    (most,) = (entry[1] for entry in log if isinstance(entry, list) and entry[0] == "flooded")
+    return int(most)
 
 
 class LinkSuite:
@@ -160,8 +166,8 @@ class LinkSuite:
         key = new_key()
         async with server.websocket(f"/echo?key={key}") as ws:
             await welcomed(ws)
-            await ws.send("!pause 0.3")
             began = time.monotonic()
+            await ws.send("!pause 0.3")
             for number in range(5):
                 await ws.send(str(number))
             assert [await ws.recv() for _ in range(5)] == list("01234")
@@ -181,10 +187,7 @@ class LinkSuite:
             for _ in range(count):
                 assert len(await ws.recv()) == CHUNK
             log = await server.logged(key, lambda log: "flooded" in str(log))
-            assert log[-1] == [
-                "flooded",
-                pytest.approx(LIMITS.outgoing / 2, abs=LIMITS.outgoing / 2 + 2 * CHUNK),
-            ]
+            assert most_of(log) <= LIMITS.outgoing + 2 * CHUNK
 
     @asynchronous
     async def test_too_slow_is_closed_with_1013(self, server: RunningServer) -> None:
@@ -424,7 +427,7 @@ class LinkSuite:
         assert len(answer.read()) == 2000 * CHUNK
         connection.close()
         log = await server.logged(key, is_closed)
-        assert log[-2][1] <= LIMITS.outgoing + 2 * CHUNK
+        assert most_of(log) <= LIMITS.outgoing + 2 * CHUNK
         assert log[-1] == ["closed", 1000, ""]
 
     @asynchronous

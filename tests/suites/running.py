@@ -83,7 +83,7 @@ class RunningServer:
         url = f"http://127.0.0.1:{self.port}{path}"
         asked = urllib.request.Request(url, body, headers, method=method)
         try:
-            answer = urllib.request.urlopen(asked, timeout=5)
+            answer = urllib.request.urlopen(asked, timeout=20)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
@@ -95,7 +95,7 @@ class RunningServer:
         result: list[Any] = json.loads(self.request("GET", f"/log?key={key}")[2])
         return result
 
-    async def logged(self, key: str, wanted: Callable[[list[Any]], bool], limit: float = 3.0) -> list[Any]:
+    async def logged(self, key: str, wanted: Callable[[list[Any]], bool], limit: float = 10.0) -> list[Any]:
         """Return the log of a key as soon as it is as wanted, or as it is at the time limit."""
         until = time.monotonic() + limit
         while True:

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from longwave.asgi import asgi_app
+from longwave.asgi.app import AsgiApp
 from tests.suites.app import LIMITS, TIMEOUTS, SuiteApplication
 
 __all__ = ["serve"]
@@ -19,9 +19,9 @@ def serve(name: str, port: int) -> None:
     if name == "longwave":
         serve_longwave(application, port)
     elif name == "uvicorn":
-        serve_uvicorn(asgi_app(application, LIMITS, TIMEOUTS), port)
+        serve_uvicorn(AsgiApp(application, LIMITS, TIMEOUTS), port)
     elif name == "hypercorn":
-        serve_hypercorn(asgi_app(application, LIMITS, TIMEOUTS), port)
+        serve_hypercorn(AsgiApp(application, LIMITS, TIMEOUTS), port)
     else:
         raise SystemExit(f"no such server: {name}")
 
@@ -45,6 +45,8 @@ def serve_hypercorn(app: Any, port: int) -> None:
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 1
+    # Its connections end only then, whoever has left.
+    config.keep_alive_timeout = 2
     config.errorlog = None
 
     async def run() -> None:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 
 from longwave import Event, Peer
-from longwave.server.worker import Server
 
 noted: Counter[str] = Counter()
 latest: dict[str, float] = {}
@@ -38,13 +37,3 @@ def fail_at(event: Event, where: str) -> None:
     """Fail if the query of the request says that it is to happen here."""
     if event.query.get("fail") == where:
         raise Boom(f"boom {event.query['id']}.")
-
-
-def server_stats() -> dict[str, int]:
-    """Return the counters of the server, which an application does not know: the main task has it."""
-    for task in asyncio.all_tasks():
-        frame = getattr(task.get_coro(), "cr_frame", None)
-        for value in [] if frame is None else frame.f_locals.values():
-            if isinstance(value, Server):
-                return value.stats()
-    return {}

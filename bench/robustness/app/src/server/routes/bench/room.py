@@ -30,7 +30,7 @@ def get(event: Event) -> dict[str, int]:
     return {
         "members": len(members),
         "buffered": max((peer.buffered_amount for peer in members), default=0),
-        "overflows": event.app.stats().get("server.limits.outgoing", 0),
+        "overflows": event.app.stats()["limits.outgoing"],
     }
 
 

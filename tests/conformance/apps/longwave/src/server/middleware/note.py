@@ -9,7 +9,7 @@ from ..notes import begun, port, whole
 
 @define_middleware
 async def middleware(event: Event) -> str | None:
-    if event.path == "/ws" or event.path.startswith("/seen/"):
+    if event.path in ("/ws", "/deflate") or event.path.startswith("/seen/"):
         return None
     client = port(event)
     begun[client] = begun.get(client, 0) + 1

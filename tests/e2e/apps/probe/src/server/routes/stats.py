@@ -8,13 +8,15 @@ from typing import Any
 
 from longwave import Event
 
-from ..state import latest, noted, server_stats
+from ..state import latest, noted
 
 
 def get(event: Event) -> dict[str, Any]:
+    stats = event.app.stats()
+    server = "server."
     return {
-        "app": event.app.stats(),
-        "server": server_stats(),
+        "app": stats,
+        "server": {name.removeprefix(server): stats[name] for name in stats if name.startswith(server)},
         "files": len(os.listdir("/proc/self/fd")),
         "tasks": len(asyncio.all_tasks()),
         "noted": dict(noted),

@@ -1,0 +1,5 @@
+from longwave import Event
+
+
+def get(event: Event) -> dict[str, str]:
+    return {"hello": "world"}

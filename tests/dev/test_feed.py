@@ -1,0 +1,62 @@
+"""News of what is served: who hears it, what stands, and its way from worker to supervisor."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from longwave.dev.failures import Failure
+from longwave.dev.feed import Failed, Feed, News, Restart, Swapped, decode_news, encode_news
+
+SWAPPED = Swapped(
+    ("a.py",), 0.01, 2, ("/a",), ("/b",), (), True, 3, 1, 2, (Failure("no", "c.py", 1, "x"),), mended=True
+)
+FAILED = Failed(("a.py",), Failure("no", "a.py", 2, "1 / 0"))
+
+
+@pytest.mark.parametrize("news", [SWAPPED, FAILED, Restart(("a.py", "b.py"), "a plugin")])
+def test_news_go_through_json(news: News) -> None:
+    assert decode_news(json.loads(json.dumps(encode_news(news)))) == news
+
+
+def test_subscribers_hear_until_they_end_it() -> None:
+    feed, one, two = Feed(), list[News](), list[News]()
+    feed.subscribe(one.append)
+    end = feed.subscribe(two.append)
+    feed.tell(FAILED)
+    end()
+    end()
+    feed.tell(SWAPPED)
+    assert (one, two) == ([FAILED, SWAPPED], [FAILED])
+
+
+def test_a_subscriber_that_fails_keeps_nothing_from_others(caplog: pytest.LogCaptureFixture) -> None:
+    feed, heard = Feed(), list[News]()
+
+    def fail(news: News) -> None:
+        raise LookupError("gone")
+
+    feed.subscribe(fail)
+    feed.subscribe(heard.append)
+    with caplog.at_level(logging.ERROR, "longwave.dev"):
+        feed.tell(FAILED)
+    assert heard == [FAILED]
+    assert "LookupError" in caplog.text
+
+
+def test_who_comes_late_reads_what_stands() -> None:
+    first = Failure("broken from the start")
+    feed = Feed([first])
+    assert standing(feed) == (None, (first,))
+    feed.tell(FAILED)
+    assert standing(feed) == (FAILED.failure, (first,))
+    feed.tell(Restart((), "a plugin"))
+    assert standing(feed) == (FAILED.failure, (first,))
+    feed.tell(SWAPPED)
+    assert standing(feed) == (None, SWAPPED.problems)
+
+
+def standing(feed: Feed) -> tuple[Failure | None, tuple[Failure, ...]]:
+    return feed.failure, feed.problems
