@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from longwave.app.app import publish
 from longwave.app.event import Event
 from longwave.app.event_stream import EventStream, create_event_stream
@@ -16,6 +18,10 @@ from longwave.config import ConfigEnv, define_config
 from longwave.errors import ConfigError, HTTPError, LimitError, LongwaveError, MessageError, RouteError
 from longwave.types import Compression, SendStatus
 from longwave.web.mount import mount_asgi
+
+if TYPE_CHECKING:
+    from longwave.web.proxy import proxy_request
+    from longwave.web.websocket_proxy import create_websocket_proxy
 
 __all__ = [
     "App",
@@ -39,14 +45,29 @@ __all__ = [
     "WebSocketHandler",
     "create_app",
     "create_event_stream",
+    "create_websocket_proxy",
     "define_config",
     "define_event_handler",
     "define_middleware",
     "define_plugin",
     "define_websocket_handler",
     "mount_asgi",
+    "proxy_request",
     "publish",
     "redirect",
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few applications use."""
+    if name == "proxy_request":
+        from longwave.web.proxy import proxy_request
+
+        return proxy_request
+    if name == "create_websocket_proxy":
+        from longwave.web.websocket_proxy import create_websocket_proxy
+
+        return create_websocket_proxy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

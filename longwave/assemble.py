@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from longwave.app import app as base
+from longwave.app.app import Source
 from longwave.app.event import Event
 from longwave.app.exchange import Exchange
 from longwave.app.handlers import Middleware, Plugin
@@ -28,7 +29,7 @@ from longwave.errors import HTTPError, RouteError
 from longwave.hub.drivers import Backplane
 from longwave.routing.files import RouteFile, scan, scan_ordered
 from longwave.routing.modules import Loader, ModuleFailure
-from longwave.routing.table import parse_route_key
+from longwave.routing.table import Match, parse_route_key
 from longwave.web.static import StaticFiles, StaticReply
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def create_app(
         project=project,
         middleware=layers,
         plugins=starters,
-        static=_static(settings) if root is not None else None,
+        static=_files(settings) if root is not None else None,
         limits=settings.limits,
         timeouts=settings.timeouts,
         websocket=settings.features.websocket,
@@ -273,11 +274,23 @@ def _offered(
     return offered if isinstance(offered, kind) else kind(offered, name)
 
 
-def _static(settings: Settings) -> Callable[[Event], Reply | None]:
+def _files(settings: Settings) -> Source | None:
+    """Return what serves files: a front end, if there is one, owns all of them."""
+    vite = settings.frontend.vite
+    if not vite.enabled:
+        return _static(settings)
+    if settings.command == "dev":
+        return None
+    from longwave.web.frontend import BuiltFrontend
+
+    return BuiltFrontend(vite.root / vite.dist)
+
+
+def _static(settings: Settings) -> Source:
     files = StaticFiles(settings.root / "public", settings.root / "index.html")
 
-    def lookup(event: Event) -> Reply | None:
-        found = files.find(event.path, event.method)
+    def lookup(event: Event, match: Match[Any] | None) -> Reply | None:
+        found = None if event.is_upgrade else files.find(event.path, event.method)
         if found is None:
             return None
         reply = files.respond(found, event.fields, event.method)

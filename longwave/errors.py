@@ -8,6 +8,7 @@
     - `ProtocolError`: a WebSocket client broke RFC 6455; carries the close code
     - `RequestError`: an HTTP request cannot be read; carries the status
     - `HTTPError`: raised by a handler to answer with a status
+        - `UpstreamError`: what a proxy asks did not answer as it should; 502 or 504
     - `MessageError` (also a `ValueError`): a message or a body does not fit the type asked for
     - `LimitError`: a limit of the configuration was reached
     - `BackplaneError`: a broker did not do what was asked
@@ -30,6 +31,7 @@ __all__ = [
     "ProtocolError",
     "RequestError",
     "RouteError",
+    "UpstreamError",
 ]
 
 
@@ -116,6 +118,10 @@ class HTTPError(LongwaveError):
         self.message = message
         self.data = data
         self.headers = dict(headers or {})
+
+
+class UpstreamError(HTTPError):
+    """What a proxy asks cannot be reached, answers wrongly (502) or not in time (504)."""
 
 
 class MessageError(LongwaveError, ValueError):

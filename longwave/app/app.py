@@ -28,10 +28,10 @@ from longwave.core.paths import decode_path
 from longwave.errors import HTTPError, RequestError
 from longwave.hub.drivers import Backplane
 from longwave.limits import Limits, Timeouts
-from longwave.routing.table import Table
+from longwave.routing.table import Match, Table
 from longwave.types import Compression
 
-__all__ = ["App", "RouteInfo", "StaticSource", "current", "publish", "running"]
+__all__ = ["App", "RouteInfo", "Source", "current", "publish", "running"]
 
 error_log = logging.getLogger("longwave.error")
 
@@ -40,8 +40,9 @@ current: ContextVar[App] = ContextVar("longwave_app")
 running: dict[App, None] = {}
 """The apps of this process that were started and not stopped."""
 
-StaticSource = Callable[[Event], "Awaitable[Any] | Any"]
-"""Looks a path up among static files: returns a response, or None."""
+Source = Callable[[Event, "Match[Any] | None"], "Awaitable[Any] | Any"]
+"""Answers what is no route: static files, a proxy. Given the event and the route that there is all the same;
+returns a response, or None to let others answer."""
 
 
 class RouteInfo(Struct, frozen=True):
@@ -62,7 +63,7 @@ class App:
         *,
         middleware: Sequence[Middleware] = (),
         plugins: Sequence[Plugin] = (),
-        static: StaticSource | None = None,
+        static: Source | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         websocket: bool = True,
@@ -101,7 +102,8 @@ class App:
         self._is_ready = self._is_stopping = False
         self._routes: list[Route] = []
         self._middleware: tuple[Middleware, ...] = ()
-        self._static = static
+        self._sources: tuple[Source, ...] = ()
+        self._files = () if static is None else (static,)
         self.generation = 0
         """How often the routes were set."""
         self.table: Table[Endpoint | Route] = Table()
@@ -229,13 +231,19 @@ class App:
         layers = self._middleware
         if middleware is not None:
             self._middleware = tuple(middleware)
-        self._dispatcher = Dispatcher(self, table, self._middleware, self._static)
+        self._dispatcher = Dispatcher(self, table, self._middleware, (*self._sources, *self._files))
         self.generation += 1
         # It holds the types of the code before, and with them all of that code.
         decoder_for.cache_clear()
         if self._runtime is None:
             return Exchange()
         return move_on(self._runtime, before, table, self._middleware != layers)
+
+    def add_source(self, source: Source) -> None:
+        """Ask a source before the static files, and after those that were added before it."""
+        self._sources = (*self._sources, source)
+        sources = (*self._sources, *self._files)
+        self._dispatcher = Dispatcher(self, self.table, self._middleware, sources)
 
     def _apply_hooks(self, routes: Iterable[Route]) -> None:
         for route in routes:

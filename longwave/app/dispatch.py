@@ -22,7 +22,7 @@ from longwave.errors import HTTPError
 from longwave.routing.table import METHODS, Table
 
 if TYPE_CHECKING:
-    from longwave.app.app import App, StaticSource
+    from longwave.app.app import App, Source
 
 __all__ = ["Dispatcher"]
 
@@ -36,24 +36,25 @@ PLAIN = frozenset({dict, str, list, type(None)})
 
 
 class Dispatcher:
-    """Runs one event through middleware, static files and routes of an app.
+    """Runs one event through middleware, other sources and routes of an app.
 
-    A reload makes another one: what has begun ends in the code that it began in.
+    `sources` are asked, in order, where no route without parameters answers a plain request, and for every
+    upgrade. A reload makes another dispatcher: what has begun ends in the code that it began in.
     """
 
-    __slots__ = ("_app", "_middleware", "_static", "_table")
+    __slots__ = ("_app", "_middleware", "_sources", "_table")
 
     def __init__(
         self,
         app: App,
         table: Table[Endpoint | Route],
         middleware: Sequence[Middleware],
-        static: StaticSource | None,
+        sources: Sequence[Source],
     ) -> None:
         self._app = app
         self._table = table
         self._middleware = tuple(middleware)
-        self._static = static
+        self._sources = tuple(sources)
 
     def handle(self, event: Event) -> Reply | Awaitable[Reply]:
         """Answer at once where no middleware and nothing asynchronous is in the way."""
@@ -160,10 +161,11 @@ class Dispatcher:
     def _dispatch(self, event: Event) -> Any:
         """Return what the route returns, awaitable or not; raises `HTTPError` where there is none."""
         match = self._table.match(event.path, WEBSOCKET if event.is_upgrade else event.method)
-        if self._static is not None and (match is None or match.params) and not event.is_upgrade:
-            found = self._static(event)
-            if found is not None:
-                return found
+        if self._sources and (match is None or match.params or event.is_upgrade):
+            for source in self._sources:
+                found = source(event, match)
+                if found is not None:
+                    return found
         if match is None:
             if event.path == "*":
                 # RFC 9110 section 9.3.7: OPTIONS * asks the server as a whole, as "a ping or no-op".

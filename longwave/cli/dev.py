@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from longwave.cli.front import FrontEnd
 from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
 from longwave.cli.terminal import RouteLine, Terminal, count, few, open_browser
 from longwave.config import Settings, load_settings
@@ -18,6 +19,7 @@ from longwave.config.files import CONFIG_FILE
 from longwave.dev.failures import Failure
 from longwave.dev.feed import Swapped
 from longwave.dev.supervisor import Start, Supervisor
+from longwave.dev.vite import find_vite
 from longwave.dev.watch import is_watched
 from longwave.errors import ConfigError
 
@@ -45,9 +47,13 @@ def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mappin
         )
     try:
         if dev.settings is not None:
+            if dev.settings.frontend.vite.enabled:
+                # No change of a file that we look at would mend this.
+                find_vite(dev.settings.frontend.vite)
             dev.listen(dev.settings)
         files = [config.absolute()] if config is not None else []
-        return asyncio.run(Supervisor(root, dev.prepare, dev, files, dev.is_setting).run())
+        supervisor = Supervisor(root, dev.prepare, dev, files, dev.is_setting)
+        return asyncio.run(dev.front.beside(supervisor.run()))
     finally:
         dev.close()
 
@@ -68,6 +74,7 @@ class DevServer:
         self._socket: socket.socket | None = None
         self._bound: Settings | None = None
         self._terminal = Terminal()
+        self.front = FrontEnd(self._terminal)
         self._shown = False
         self._imported: dict[str, Path] = {}
         self._problems: list[Failure] = []
@@ -110,9 +117,16 @@ class DevServer:
 
     def prepare(self) -> Start:
         """Return what the next worker is started with."""
-        self.listen(self.load())
+        settings = self.load()
+        self.listen(settings)
         assert self._socket is not None
-        task = {"path": sys.path, "root": self._root, "options": self._options, "fd": self._socket.fileno()}
+        task = {
+            "path": sys.path,
+            "root": self._root,
+            "options": self._options,
+            "fd": self._socket.fileno(),
+            "vite": self.front.port(settings),
+        }
         return Start([sys.executable, "-c", BOOT, json.dumps(task)], [self._socket])
 
     # What the supervisor tells.

@@ -95,13 +95,23 @@ def dev(root: Path, config: Path | None, mode: str | None, **flags: Any) -> int:
 @click.option("--ssl-keyfile", type=click.Path(path_type=Path), help="Private key, PEM.")
 def start(root: Path, config: Path | None, mode: str | None, **flags: Any) -> int:
     """Serve ROOT in production."""
+    from longwave.cli.build import check_built
     from longwave.cli.serve import run_start
 
     with sentences(root, flags):
-        settings = load_settings(
-            root, command="start", mode=mode, config_file=config, overrides=overrides_of(flags)
-        )
+        settings = _load(root, config, mode, "start", flags)
+        check_built(settings)
         return run_start(settings)
+
+
+@cli.command()
+@project_options
+def build(root: Path, config: Path | None, mode: str | None, **flags: Any) -> int:
+    """Build the front end of ROOT, for start."""
+    from longwave.cli.build import run_build
+
+    with sentences(root, flags):
+        return run_build(_load(root, config, mode, "start", flags))
 
 
 @cli.command()

@@ -141,6 +141,11 @@ class Terminal:
         if not self.quiet:
             self.line("  ", (text, "yellow"))
 
+    def output(self, name: str, text: str) -> None:
+        """Show a line that another program wrote; how much it writes is its own affair."""
+        if self.level != "silent":
+            self.line("  ", (name, "magenta"), f" {text}")
+
     def error(self, text: str) -> None:
         """Say what went wrong, on stderr; nothing but `silent` hides it."""
         if self.level == "silent":

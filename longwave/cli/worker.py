@@ -25,6 +25,8 @@ from longwave.config import Settings, load_settings
 from longwave.dev.control import WorkerEnd
 from longwave.dev.failures import describe_failure
 from longwave.dev.feed import Feed, encode_news
+from longwave.dev.front import ViteSource
+from longwave.dev.proxy import DevProxy
 from longwave.dev.swap import Swapper
 from longwave.server.worker import Server, run
 
@@ -48,7 +50,7 @@ def main(task: Mapping[str, Any], line: int) -> int:
     try:
         settings = load_settings(root, command="dev", **task["options"])
         configure_logs(settings.log)
-        return worker.serve(settings, task["fd"])
+        return worker.serve(settings, task["fd"], task.get("vite"))
     except (Exception, SystemExit) as error:
         is_taken = isinstance(error, OSError) and error.errno in TAKEN
         cause = error.__cause__
@@ -67,9 +69,16 @@ class DevWorker:
         self._go = threading.Event()
         self._swapper: Swapper | None = None
 
-    def serve(self, settings: Settings, fd: int) -> int:
-        """Load the application and serve it; raises what cannot be loaded or started."""
+    def serve(self, settings: Settings, fd: int, vite: int | None = None) -> int:
+        """Load the application and serve it; raises what cannot be loaded or started.
+
+        `vite` is the port of the Vite that serves the front end.
+        """
         app = load_app(settings)
+        if settings.server.proxy:
+            app.add_source(DevProxy(settings.server.proxy))
+        if vite is not None:
+            app.add_source(ViteSource(vite))
         problems = [describe_failure(problem.error, settings.root) for problem in app.problems]
         routes = [structs.asdict(line) for line in route_lines(app)]
         feed = Feed(problems)

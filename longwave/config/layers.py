@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from longwave.config.schema import ALIASES, SECRETS, describe, known_keys, known_sections
+from longwave.config.proxies import TableError
+from longwave.config.schema import ALIASES, SECRETS, SWITCHES, describe, known_keys, known_sections
 from longwave.errors import ConfigError
 
 __all__ = ["Layer", "Value", "layer_from_environment", "layer_from_values", "raise_problems"]
@@ -60,8 +61,9 @@ def layer_from_environment(environ: Mapping[str, str], sources: Mapping[str, str
             layer.problems.append(f"{source}: expected {kind.expected}, found {describe(key, text)}")
         else:
             layer.values[key] = Value(value, source)
-            if key.startswith("server.hmr."):
-                layer.values.setdefault("server.hmr", Value(True, source))
+            above = key.rpartition(".")[0]
+            if above in SWITCHES:
+                layer.values.setdefault(above, Value(True, source))
     layer.problems += _unknown_variables(environ, table, sources or {})
     return layer
 
@@ -127,6 +129,9 @@ def _take(name: str, value: Any, source: str, layer: Layer) -> None:
     key = known_keys()[ALIASES.get(name, name)]
     try:
         checked = key.kind.check(value)
+    except TableError as error:
+        layer.problems.append(f"{source}: {name}: {error}")
+        return
     except ValueError:
         found = describe(key.name, value)
         layer.problems.append(f"{source}: {name}: expected {key.kind.expected}, found {found}")

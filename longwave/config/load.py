@@ -18,12 +18,14 @@ from longwave.config.settings import (
     Command,
     CompressionSettings,
     FeatureSettings,
+    FrontendSettings,
     HmrSettings,
     LogSettings,
     Origin,
     SecuritySettings,
     ServerSettings,
     Settings,
+    ViteSettings,
 )
 from longwave.errors import ConfigError
 from longwave.limits import Limits, Timeouts
@@ -32,7 +34,7 @@ __all__ = ["load_settings", "settings_from_values"]
 
 DEFAULT = "default"
 MODES: Mapping[Command, str] = {"dev": "development", "start": "production"}
-PATH_KEYS = ("server.uds", "server.ssl_certfile", "server.ssl_keyfile")
+PATH_KEYS = ("server.uds", "server.ssl_certfile", "server.ssl_keyfile", "frontend.vite.root")
 
 T = TypeVar("T")
 
@@ -111,6 +113,7 @@ def _settings(layers: Sequence[Layer], *, root: Path, command: Command, mode: st
     provenance = _merge(layers, command, root)
     raise_problems([problem for layer in layers for problem in layer.problems] + _contradictions(provenance))
     values = {key: origin.value for key, origin in provenance.items()}
+    vite = ViteSettings(enabled=values["frontend.vite"], **_section(ViteSettings, "frontend.vite", values))
     hmr = HmrSettings(enabled=values["server.hmr"], **_section(HmrSettings, "server.hmr", values))
     return Settings(
         root=root,
@@ -122,6 +125,7 @@ def _settings(layers: Sequence[Layer], *, root: Path, command: Command, mode: st
         security=SecuritySettings(**_section(SecuritySettings, "security", values)),
         limits=Limits(**_section(Limits, "limits", values)),
         timeouts=Timeouts(**_section(Timeouts, "timeouts", values)),
+        frontend=FrontendSettings(vite),
         log=LogSettings(**_section(LogSettings, "log", values)),
         provenance=provenance,
         **about,

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
+from longwave.config.proxies import EXPECTED, ProxyRule, check_rules
 from longwave.config.settings import (
     CompressionSettings,
     FeatureSettings,
@@ -20,16 +21,30 @@ from longwave.config.settings import (
     LogSettings,
     SecuritySettings,
     ServerSettings,
+    ViteSettings,
 )
 from longwave.limits import Limits, Timeouts
 
-__all__ = ["ALIASES", "SECRETS", "Key", "Kind", "describe", "known_keys", "known_sections", "shown"]
+__all__ = [
+    "ALIASES",
+    "SECRETS",
+    "SWITCHES",
+    "Key",
+    "Kind",
+    "describe",
+    "known_keys",
+    "known_sections",
+    "shown",
+]
 
 ALIASES: Mapping[str, str] = {
     "experimental.websocket": "features.websocket",
     "nitro.experimental.websocket": "features.websocket",
 }
 """Names of the original, and ours."""
+
+SWITCHES: Mapping[str, bool] = {"server.hmr": True, "frontend.vite": False}
+"""Keys that are tables too: whether they are on by default. A table switches them on."""
 
 SECRETS = frozenset({"server.ssl_keyfile_password"})
 """Keys whose values are never printed."""
@@ -85,6 +100,8 @@ def shown(key: str, value: Any) -> str:
     if isinstance(value, str | os.PathLike):
         text = str(value).replace("\\", "\\\\").replace('"', '\\"')
         return f'"{text}"'
+    if isinstance(value, ProxyRule):
+        return f"{value.context} -> {value.target}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown(key, item) for item in value) + "]"
     text = repr(value)
@@ -101,13 +118,16 @@ def _kinds() -> dict[str, Kind]:
     kinds |= {
         f"timeouts.{field.name}": _seconds(field.name in _TIMEOUTS_OFF_AT_0) for field in fields(Timeouts)
     }
+    kinds |= {"frontend.vite": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag)}
+    kinds |= {"frontend.vite.root": PATH, "frontend.vite.dist": PATH}
     return kinds | {f"log.{name}": kind for name, kind in _LOG.items()}
 
 
 def _default(name: str) -> Any:
     section, _, field = name.rpartition(".")
-    # A key and a table: the Struct is the table, and on.
-    return True if name == "server.hmr" else getattr(_SECTIONS[section](), field)
+    if name in SWITCHES:
+        return SWITCHES[name]
+    return getattr(_SECTIONS[section](), field)
 
 
 def _is_integer(value: Any) -> bool:
@@ -131,6 +151,10 @@ def _filled(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError
     return value
+
+
+def _no_text(text: str) -> Any:
+    raise ValueError
 
 
 def _path(value: Any) -> Path:
@@ -234,6 +258,7 @@ _SECTIONS: Mapping[str, Callable[[], Any]] = {
     "security": SecuritySettings,
     "limits": Limits,
     "timeouts": Timeouts,
+    "frontend.vite": ViteSettings,
     "log": LogSettings,
 }
 FLAG = Kind("true or false", functools.partial(_typed, bool), _parse_flag)
@@ -248,6 +273,7 @@ _SERVER = {
     "strict_port": FLAG,
     "open": _flag_or_text("true, false, or the path of a page", True, False),
     "hmr": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag),
+    "proxy": Kind(EXPECTED, check_rules, _no_text),
     "uds": PATH,
     "fd": _integer(0, None, "the number of an open file"),
     "ssl_certfile": PATH,

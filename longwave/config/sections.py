@@ -7,21 +7,24 @@ in `create_app(...)`. What each does stands in `settings.py` and `longwave/limit
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
 
 __all__ = [
     "CompressionConfig",
     "Config",
     "ExperimentalConfig",
     "FeaturesConfig",
+    "FrontendConfig",
     "HmrConfig",
     "LimitsConfig",
     "LogConfig",
     "NitroConfig",
+    "ProxyConfig",
     "SecurityConfig",
     "ServerConfig",
     "TimeoutsConfig",
+    "ViteConfig",
 ]
 
 
@@ -37,6 +40,23 @@ class HmrConfig(TypedDict, total=False):
     overlay: bool
 
 
+class ProxyConfig(TypedDict, total=False):
+    """What is done with the requests of one path; `server.proxy`."""
+
+    target: Required[str]
+    change_origin: bool
+    ws: bool
+    rewrite: Callable[[str], str] | Sequence[str]
+    rewrite_ws_origin: bool
+    headers: Mapping[str, str]
+    secure: bool
+    xfwd: bool
+    timeout: float
+    bypass: Callable[[Any], Any]
+    cookie_domain_rewrite: str | Mapping[str, str]
+    cookie_path_rewrite: str | Mapping[str, str]
+
+
 class ServerConfig(TypedDict, total=False):
     """Where the server listens; `server`."""
 
@@ -45,6 +65,7 @@ class ServerConfig(TypedDict, total=False):
     strict_port: bool
     open: bool | str
     hmr: bool | HmrConfig
+    proxy: Mapping[str, str | ProxyConfig]
     uds: str | os.PathLike[str]
     fd: int
     ssl_certfile: str | os.PathLike[str]
@@ -115,6 +136,19 @@ class TimeoutsConfig(TypedDict, total=False):
     heartbeat: float
 
 
+class ViteConfig(TypedDict, total=False):
+    """A front end that Vite serves and builds; `frontend.vite`."""
+
+    root: str | os.PathLike[str]
+    dist: str | os.PathLike[str]
+
+
+class FrontendConfig(TypedDict, total=False):
+    """What answers where no route does; `frontend`."""
+
+    vite: bool | ViteConfig
+
+
 class LogConfig(TypedDict, total=False):
     """What is written to the terminal; `log`."""
 
@@ -143,6 +177,7 @@ class Config(TypedDict, total=False):
     security: SecurityConfig
     limits: LimitsConfig
     timeouts: TimeoutsConfig
+    frontend: FrontendConfig
     log: LogConfig
     experimental: ExperimentalConfig
     nitro: NitroConfig

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from longwave.config.proxies import ProxyRule
 from longwave.limits import Limits, Timeouts
 from longwave.types import Compression
 
@@ -15,6 +16,7 @@ __all__ = [
     "Command",
     "CompressionSettings",
     "FeatureSettings",
+    "FrontendSettings",
     "Hidden",
     "HmrSettings",
     "LogLevel",
@@ -23,6 +25,7 @@ __all__ = [
     "SecuritySettings",
     "ServerSettings",
     "Settings",
+    "ViteSettings",
 ]
 
 Command: TypeAlias = Literal["dev", "start"]
@@ -57,6 +60,8 @@ class ServerSettings(Struct, frozen=True):
     open: bool | str = False
     """Whether, or at which path, the browser is opened at the start of `dev`."""
     hmr: HmrSettings = field(default_factory=HmrSettings)
+    proxy: tuple[ProxyRule, ...] = ()
+    """Paths that another server answers, in `dev`; in a file a table of them."""
     uds: Path | None = None
     """Path of a Unix socket."""
     fd: int | None = None
@@ -93,6 +98,22 @@ class SecuritySettings(Struct, frozen=True):
     """Whether a WebSocket without `Origin`, which is not a browser's, is refused."""
     forwarded_allow_ips: tuple[str, ...] = ()
     """Addresses or networks of proxies whose `Forwarded` headers are believed, or `*`."""
+
+
+class ViteSettings(Struct, frozen=True):
+    """`frontend.vite`: a front end that Vite serves in `dev`, and builds."""
+
+    enabled: bool = False
+    root: Path = Path(".")
+    """Its folder, with its `package.json`."""
+    dist: Path = Path("dist")
+    """Where in it the built front end is."""
+
+
+class FrontendSettings(Struct, frozen=True):
+    """`frontend`: what answers where no route does."""
+
+    vite: ViteSettings = field(default_factory=ViteSettings)
 
 
 class LogSettings(Struct, frozen=True):
@@ -136,6 +157,7 @@ class Settings(Struct, frozen=True):
     security: SecuritySettings = field(default_factory=SecuritySettings)
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    frontend: FrontendSettings = field(default_factory=FrontendSettings)
     log: LogSettings = field(default_factory=LogSettings)
     provenance: Mapping[str, Origin] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -64,7 +64,7 @@ def test_what_is_staged_reaches_files_and_mounts_too(layers: int) -> None:
         event.response.set_header("x-cors", "*")
         event.response.set_header("etag", "staged")
 
-    def static(event: Event) -> FullReply:
+    def static(event: Event, match: object) -> FullReply:
         return FullReply(200, [(b"etag", b"own")], b"file")
 
     async def check(app: App) -> None:

@@ -166,3 +166,42 @@ def test_the_program_ends_quietly_when_nobody_reads(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stderr == ""
+
+
+STAND_IN = """#!/bin/sh
+echo "built as $*"
+[ -e fail ] && exit 3
+mkdir -p dist && echo '<h1>page</h1>' > dist/index.html
+"""
+
+
+def test_build(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", str(tmp_path)]) == 1
+    assert "there is nothing to build" in capfd.readouterr().err
+    web = tmp_path / "web"
+    vite = web / "node_modules" / ".bin" / "vite"
+    vite.parent.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.longwave.frontend]\nvite = { root = "web", dist = "out" }'
+    )
+    assert main(["build", str(tmp_path)]) == 1
+    assert f"run `npm install` in {web}" in capfd.readouterr().err
+    vite.write_text(STAND_IN)
+    vite.chmod(0o755)
+    # The result is not where it is looked for.
+    assert main(["build", str(tmp_path)]) == 1
+    assert "frontend.vite.dist" in capfd.readouterr().err
+    (tmp_path / "pyproject.toml").write_text('[tool.longwave.frontend]\nvite = { root = "web" }')
+    assert main(["build", str(tmp_path), "--mode", "staging"]) == 0
+    assert "built as build --manifest --mode staging --logLevel info" in capfd.readouterr().out
+    (web / "fail").touch()
+    assert main(["build", str(tmp_path)]) == 1
+    assert "(exit code 3)" in capfd.readouterr().err
+
+
+def test_start_and_dev_want_the_front_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.longwave.frontend]\nvite = { root = "web" }')
+    assert main(["start", str(tmp_path), "--port", "0"]) == 1
+    assert "run `longwave build`" in capsys.readouterr().err
+    assert main(["dev", str(tmp_path), "--port", "0"]) == 1
+    assert f"found nothing at {tmp_path / 'web'}" in capsys.readouterr().err

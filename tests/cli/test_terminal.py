@@ -86,6 +86,13 @@ def test_words() -> None:
     assert few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
+def test_what_other_programs_write() -> None:
+    out = io.StringIO()
+    Terminal("warning", out).output("vite", "warning: old  ")
+    Terminal("silent", out).output("vite", "never")
+    assert out.getvalue() == "  vite warning: old\n"
+
+
 def test_swaps_and_what_came_of_them() -> None:
     out = io.StringIO()
     terminal = Terminal("info", out)

@@ -355,3 +355,61 @@ def test_settings_of_values_alone() -> None:
         ConfigError, match=r"create_app\(...\): limits.mesage: unknown key.*did you mean limits.message"
     ):
         settings_from_values({"limits": {"mesage": 10}})
+
+
+def test_the_proxies(tmp_path: Path) -> None:
+    config = """
+config = define_config(server={"proxy": {
+    "/api": "http://localhost:8000",
+    "^/x[0-9]": {"target": "ws://h", "ws": True, "rewrite": str.upper, "headers": {"a": "secret"}},
+}})
+"""
+    tool = """
+[tool.longwave.server.proxy]
+"/only" = { target = "http://b", rewrite = ["^/only", ""], timeout = 5, change_origin = false }
+"""
+    first, second = load(project(tmp_path, config=config)).server.proxy
+    assert (first.context, first.target, first.change_origin) == ("/api", "http://localhost:8000", True)
+    assert first.takes_upgrades is False and second.takes_upgrades is True
+    assert second.rewrite is not None and second.rewrite("/x1") == "/X1"
+    assert "secret" not in repr(second)
+    (tmp_path / "pyproject.toml").write_text(tool)
+    (rule,) = load(tmp_path).server.proxy
+    assert rule.rewrite is not None and rule.rewrite("/only/a") == "/a"
+    assert (rule.timeout, rule.change_origin) == (5.0, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[]", "expected a table of paths"),
+        ('{"api": "http://x"}', "'api'"),
+        ('{"^(": "http://x"}', "regular expression"),
+        ('{"/api": 3}', "/api: expected a target or a table, found int"),
+        ('{"/api": {}}', "/api: expected a target, found none"),
+        ('{"/api": {"target": "localhost:80"}}', "/api: target: expected a URL"),
+        ('{"/api": {"target": "http://user@x"}}', "/api: target: expected a URL"),
+        ('{"/api": {"target": "http://x", "changeOrigin": True}}', "change_origin"),
+        ('{"/api": {"target": "http://x", "ws": "yes"}}', "/api: ws: expected true or false, found str"),
+        ('{"/api": {"target": "http://x", "rewrite": "x"}}', "/api: rewrite"),
+        ('{"/api": {"target": "http://x", "timeout": -1}}', "/api: timeout"),
+        ('{"/api": {"target": "http://x", "headers": {"a": 1}}}', "/api: headers"),
+    ],
+)
+def test_what_is_no_proxy(tmp_path: Path, value: str, words: str) -> None:
+    text = error(project(tmp_path, config=f'config = define_config(server={{"proxy": {value}}})'))
+    assert words in text and "server.proxy" in text and "longwave.config.py" in text
+
+
+def test_the_front_end(tmp_path: Path) -> None:
+    assert load(tmp_path).frontend.vite.enabled is False
+    project(tmp_path, config='config = define_config(frontend={"vite": {"root": "web"}})')
+    vite = load(tmp_path).frontend.vite
+    assert (vite.enabled, vite.root, vite.dist) == (True, tmp_path / "web", Path("dist"))
+    project(tmp_path, config='config = define_config(frontend={"vite": True})')
+    assert load(tmp_path).frontend.vite.root == tmp_path
+    off = load(tmp_path, environ={"LONGWAVE_FRONTEND_VITE": "false"}).frontend.vite
+    assert off.enabled is False
+    (tmp_path / "other").mkdir()
+    own = load(tmp_path / "other", environ={"LONGWAVE_FRONTEND_VITE_DIST": "out"}).frontend.vite
+    assert (own.enabled, own.dist) == (True, Path("out"))

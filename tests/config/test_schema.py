@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import fields
 
 from longwave.config import sections
+from longwave.config.proxies import KINDS, ProxyRule
 from longwave.config.schema import ALIASES, describe, known_keys, known_sections, shown
 from longwave.config.settings import (
     CompressionSettings,
@@ -44,6 +45,11 @@ def test_the_keys_of_hmr() -> None:
     names = {field.name for field in fields(HmrSettings)} - {"enabled"}
     assert set(sections.HmrConfig.__annotations__) == names
     assert {k.split(".")[2] for k in known_keys() if k.startswith("server.hmr.")} == names
+
+
+def test_the_keys_of_a_proxy() -> None:
+    names = {field.name for field in fields(ProxyRule)} - {"context"}
+    assert set(sections.ProxyConfig.__annotations__) == set(KINDS) == names
 
 
 def test_every_section_can_be_written_and_is_held() -> None:

@@ -6,11 +6,12 @@ import importlib.util
 
 import pytest
 
-from longwave import mount_asgi
+from longwave import Event, Peer, define_websocket_handler, mount_asgi
 from longwave.testing import RefusedError, TestClient
 from tests.dev.project import running
 from tests.docs.registry import check, passes
 from tests.docs.samples import Sample
+from tests.web.upstreams import serving
 
 AUTH = "docs/how-to/authentication.md"
 
@@ -284,3 +285,56 @@ async def ping(sample: Sample) -> None:
 async def numbers(sample: Sample) -> None:
     async with sample.client() as client, client.websocket("/ws/numbers") as ws:
         assert [await ws.receive() for _ in range(1000)] == list(map(str, range(1000)))
+
+
+PROXY = "docs/how-to/proxy.md"
+
+
+def point_to(sample: Sample, route: str, port: int) -> None:
+    """Let a route of the page ask a port of this test."""
+    path = sample.root / "src/server/routes" / route
+    path.write_text(path.read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+
+
+@check(PROXY, "http")
+async def proxy_http(sample: Sample) -> None:
+    async def back_end(event: Event) -> str:
+        return f"{event.request.target.decode()} for {event.headers['x-forwarded-host']}"
+
+    async with serving({"/[...path]": back_end}) as back:
+        point_to(sample, "shop/[...path].py", back.port)
+        async with sample.client() as client:
+            response = await client.get("/shop/a/../items?page=2")
+            assert response.text == "/shop/items?page=2 for testserver"
+            assert (await client.get("/shop/..%2fadmin")).status == 400
+    # Nothing is at the port any more.
+    point_to(sample, "weather.py", back.port)
+    async with sample.client() as client:
+        assert (await client.get("/weather")).json() == {"weather": "unknown"}
+        assert (await client.get("/shop/items")).status == 502
+
+
+@check(PROXY, "websocket")
+async def proxy_websocket(sample: Sample) -> None:
+    handler = define_websocket_handler()
+
+    @handler.open
+    def welcome(peer: Peer) -> None:
+        peer.send(f"{peer.request.path} for {peer.request.headers['x-user']}")
+
+    async with serving({"/live": handler}) as back:
+        point_to(sample, "live.py", back.port)
+        async with sample.client() as client:
+            assert (await refusal(client, "/live")).response.status == 401
+            async with client.websocket("/live", headers={"cookie": "user=ada"}) as ws:
+                assert await ws.receive() == "/live for ada"
+
+
+@check("docs/how-to/vite.md", "behind")
+async def vite(sample: Sample) -> None:
+    page = sample.root / "web" / "dist" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<h1>front</h1>")
+    async with sample.client() as client:
+        assert (await client.get("/api/hello")).json() == {"hello": "from Python"}
+        assert (await client.get("/")).text == "<h1>front</h1>"

@@ -44,6 +44,14 @@ async def plugin(sample: Sample) -> None:
     assert state == {"database": {"open": False}}
 
 
+@check("docs/reference/config.md", "proxy")
+def proxy(sample: Sample) -> None:
+    first, second, third = load_settings(sample.root, command="dev", environ={}).server.proxy
+    assert first.matches("/shop?x") and not first.matches("/shopping")
+    assert second.rewrite is not None and second.rewrite("/old/x") == "/x"
+    assert third.takes_upgrades and third.matches("/socket.io/") and not second.takes_upgrades
+
+
 @check("docs/reference/peer.md", "peer")
 async def peer(sample: Sample) -> None:
     async with sample.client() as client, client.websocket("/ws") as ws, client.websocket("/ws"):

@@ -101,6 +101,8 @@ def test_members_are_described(page: str, kind: Any, hidden: set[str]) -> None:
     [
         ("app.md", longwave.create_app),
         ("publish.md", longwave.publish),
+        ("proxy.md", longwave.proxy_request),
+        ("proxy.md", longwave.create_websocket_proxy),
         ("handlers.md", longwave.define_websocket_handler),
         ("response.md", longwave.Response),
         ("testing.md", longwave.testing.TestClient),

@@ -20,6 +20,7 @@ from longwave.core import (
     forwarded,
     handshake,
     http1,
+    http1_response,
     inflate,
     origin,
     paths,
@@ -85,6 +86,9 @@ DEFECTS = {
     "handshake": defect(handshake, "_check_key", lambda _: lambda keys: keys[0]),
     "http1": defect(http1.Http1, "_check_unfinished_head", lambda check: search_too_late(check)),
     "http1_peers": defect(http1, "Data", lambda data: lambda piece: data(piece[:-1])),
+    "http1_response": defect(
+        http1_response.ResponseReader, "receive", lambda _: lambda self, data: self._held.extend(data[:40])
+    ),
     "origin": defect(origin, "_is_same", lambda _: lambda parts, host, scheme: host in parts[1]),
     "paths": defect(paths, "_without_dots", lambda _: lambda path: path.replace("/..", "")),
     "query": defect(query, "PLUS", lambda _: 0x2A),

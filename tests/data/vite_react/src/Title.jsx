@@ -1,0 +1,3 @@
+export default function Title() {
+  return <h1>First words</h1>
+}
