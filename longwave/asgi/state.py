@@ -34,7 +34,10 @@ class AsgiState:
         self._passed[name] += 1
 
     def stir(self, link: AsgiLink) -> None:
-        """Flush a link soon; links of one turn share a task, which costs more than to send."""
+        """Flush a link soon.
+
+        Links of one turn share a task: to make one costs more than to send.
+        """
         if not self._stirred:
             asyncio.get_running_loop().create_task(self._flush_all())
         self._stirred.append(link)
