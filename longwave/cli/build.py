@@ -6,7 +6,6 @@ import subprocess
 
 from longwave.cli.terminal import Terminal
 from longwave.config import Settings
-from longwave.dev.vite import build_command
 from longwave.errors import ConfigError
 
 __all__ = ["check_built", "run_build"]
@@ -23,6 +22,9 @@ def run_build(settings: Settings) -> int:
             'there is nothing to build: set frontend = {"vite": {"root": ...}} where there is a front end; '
             "routes are served as they are"
         )
+    # `longwave start` looks here whether there is a build, and wants nothing of the development server.
+    from longwave.dev.vite import build_command
+
     command = build_command(vite, settings.mode, settings.log.level)
     # Ctrl-C reaches it too, as it is of our process group.
     code = subprocess.run(command, cwd=vite.root, check=False).returncode
