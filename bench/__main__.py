@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     rows = _chosen(options.rows or (QUICK if options.quick else [row.name for row in ROWS]))
     peers = tuple(options.peers.split(",")) if options.peers else QUICK_SERVERS if options.quick else ()
+    if unknown := set(peers) - set(SERVERS):
+        sys.exit(f"bench: no peer {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
     rounds = options.rounds or (3 if options.quick else None)
     seconds = options.seconds or (0.5 if options.quick else 1.0)
     whole = not options.rows and not peers

@@ -100,7 +100,10 @@ def _checked(context: str, name: str, value: Any) -> Any:
     try:
         return check(value)
     except (TypeError, ValueError, re.error):
-        raise TableError(f"{context}: {name}: expected {expected}, found {type(value).__name__}") from None
+        # Headers, and what stands before an "@", may be a secret.
+        hidden = name == "headers" or "@" in str(value)
+        found = type(value).__name__ if hidden else repr(value)
+        raise TableError(f"{context}: {name}: expected {expected}, found {found}") from None
 
 
 def _typed(kind: type) -> Callable[[Any], Any]:

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 import pytest
 
 from bench import run
+from bench.__main__ import main
 from bench.kit import Kit, Missing, compile_c
 from bench.measure import Failed, Sample
 from bench.process import Cores, Tree, cores, free_port, running
@@ -117,3 +118,8 @@ def test_the_estimate_grows_with_everything() -> None:
     once = estimate([ROW], (), 1, 1)
     assert estimate([ROW], (), 2, 1) > once > estimate([ROW], ("longwave",), 1, 1) > 0
     assert estimate([ROW], (), 1, 2) > once
+
+
+def test_a_peer_that_there_is_not_is_named() -> None:
+    with pytest.raises(SystemExit, match="no peer nobody; there are longwave"):
+        main(["echo-32", "--peers", "starlette,nobody"])
