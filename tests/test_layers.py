@@ -25,12 +25,26 @@ ROOMS: dict[str, set[str]] = {
     "web": LEAVES | {"contract", "core", "app"},
     "server": LEAVES | {"contract", "core"},
     "asgi": LEAVES | {"contract", "core"},
-    "assemble": LEAVES | {"backplane", "contract", "core", "hub", "routing", "config", "app", "web", "asgi"},
-    "dev": LEAVES | {"contract", "routing", "config", "app", "web", "server", "assemble"},
+    "assemble": LEAVES
+    | {"backplane", "contract", "core", "hub", "routing", "config", "app", "web", "asgi", "inspector"},
+    "inspector": LEAVES | {"contract", "hub", "routing", "app"},
+    "dev": LEAVES | {"contract", "routing", "config", "app", "web", "server", "assemble", "inspector"},
     "testing": LEAVES
     | {"contract", "core", "hub", "app", "asgi", "config", "assemble", "server", "backplane"},
     "cli": LEAVES
-    | {"contract", "routing", "config", "app", "web", "server", "asgi", "assemble", "dev", "longwave"},
+    | {
+        "contract",
+        "routing",
+        "config",
+        "app",
+        "web",
+        "server",
+        "asgi",
+        "assemble",
+        "dev",
+        "inspector",
+        "longwave",
+    },
     "longwave": LEAVES | {"app", "assemble", "config", "web", "hub"},
 }
 PURE = {"core", "contract", "errors", "types", "limits"}

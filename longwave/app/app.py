@@ -102,6 +102,8 @@ class App:
         self._is_ready = self._is_stopping = False
         self._routes: list[Route] = []
         self._middleware: tuple[Middleware, ...] = ()
+        self._layers: tuple[Middleware, ...] = ()
+        self._claims: tuple[Source, ...] = ()
         self._sources: tuple[Source, ...] = ()
         self._files = () if static is None else (static,)
         self.generation = 0
@@ -228,22 +230,39 @@ class App:
             route.is_gone = False
         self._apply_hooks(kept)
         before, self.table, self._routes = self.table, table, kept
-        layers = self._middleware
+        standing = self._middleware
         if middleware is not None:
             self._middleware = tuple(middleware)
-        self._dispatcher = Dispatcher(self, table, self._middleware, (*self._sources, *self._files))
+        self._renew()
         self.generation += 1
         # It holds the types of the code before, and with them all of that code.
         decoder_for.cache_clear()
         if self._runtime is None:
             return Exchange()
-        return move_on(self._runtime, before, table, self._middleware != layers)
+        return move_on(self._runtime, before, table, self._middleware != standing)
 
     def add_source(self, source: Source) -> None:
         """Ask a source before the static files, and after those that were added before it."""
         self._sources = (*self._sources, source)
-        sources = (*self._sources, *self._files)
-        self._dispatcher = Dispatcher(self, self.table, self._middleware, sources)
+        self._renew()
+
+    def add_claim(self, source: Source) -> None:
+        """Ask a source before all else: middleware, files and routes.
+
+        It may raise `HTTPError`.
+        """
+        self._claims = (*self._claims, source)
+        self._renew()
+
+    def add_layer(self, middleware: Middleware) -> None:
+        """Put a layer around all that answers but claims; an exchange of code leaves it where it is."""
+        self._layers = (*self._layers, middleware)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Let what comes from now on be dispatched as things stand."""
+        layers, sources = (*self._layers, *self._middleware), (*self._sources, *self._files)
+        self._dispatcher = Dispatcher(self, self.table, layers, sources, self._claims)
 
     def _apply_hooks(self, routes: Iterable[Route]) -> None:
         for route in routes:

@@ -38,11 +38,12 @@ PLAIN = frozenset({dict, str, list, type(None)})
 class Dispatcher:
     """Runs one event through middleware, other sources and routes of an app.
 
-    `sources` are asked, in order, where no route without parameters answers a plain request, and for every
-    upgrade. A reload makes another dispatcher: what has begun ends in the code that it began in.
+    `claims` are asked first of all. `sources` are asked, in order, where no route without parameters answers
+    a plain request, and for every upgrade. A reload makes another dispatcher: what has begun ends in the code
+    that it began in.
     """
 
-    __slots__ = ("_app", "_middleware", "_sources", "_table")
+    __slots__ = ("_app", "_claims", "_middleware", "_sources", "_table")
 
     def __init__(
         self,
@@ -50,14 +51,18 @@ class Dispatcher:
         table: Table[Endpoint | Route],
         middleware: Sequence[Middleware],
         sources: Sequence[Source],
+        claims: Sequence[Source] = (),
     ) -> None:
         self._app = app
         self._table = table
         self._middleware = tuple(middleware)
         self._sources = tuple(sources)
+        self._claims = tuple(claims)
 
     def handle(self, event: Event) -> Reply | Awaitable[Reply]:
         """Answer at once where no middleware and nothing asynchronous is in the way."""
+        if self._claims and (claimed := self._claim(event)) is not None:
+            return claimed
         if self._middleware or event.is_upgrade:
             return self._later(event, self._chain(event, 0))
         try:
@@ -70,6 +75,20 @@ class Dispatcher:
         if event.stream is not None:
             _end_unless(event.stream, reply)
         return reply
+
+    def _claim(self, event: Event) -> Reply | Awaitable[Reply] | None:
+        try:
+            for claim in self._claims:
+                value = claim(event, None)
+                if value is not None:
+                    return (
+                        self._later(event, value)
+                        if hasattr(value, "__await__")
+                        else self._reply(event, value)
+                    )
+        except Exception as error:
+            return self._failed(event, error)
+        return None
 
     def _later(self, event: Event, work: Any) -> asyncio.Future[Reply]:
         """Run the rest as a task; its stream may begin the reply before the handler returns."""

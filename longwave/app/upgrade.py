@@ -20,7 +20,7 @@ from longwave.types import Compression
 if TYPE_CHECKING:
     from longwave.app.app import App
 
-__all__ = ["accept_upgrade", "check_stream"]
+__all__ = ["accept_upgrade", "check_page", "check_stream", "read_protocols"]
 
 
 def accept_upgrade(app: App, event: Event, route: Route) -> Any:
@@ -36,12 +36,8 @@ def accept_upgrade(app: App, event: Event, route: Route) -> Any:
             "WebSockets are switched off here: set features.websocket = true",
             headers={"upgrade": "websocket"},
         )
-    fields = event.fields
-    check_origin(fields, _known_scheme(event), app.origins, app.dev, app.require_origin)
-    try:
-        offered = offered_protocols(fields)
-    except RequestError as error:
-        raise HTTPError(error.status, error.message) from error
+    check_page(app, event)
+    offered = read_protocols(event)
     peer = Peer(app.runtime, route, event)
     hook = route.hooks.upgrade
     if hook is None:
@@ -50,6 +46,19 @@ def accept_upgrade(app: App, event: Event, route: Route) -> Any:
     if hasattr(result, "__await__"):
         return _accept_later(peer, route, offered, result)
     return _accept(peer, route, offered, result)
+
+
+def check_page(app: App, event: Event) -> None:
+    """Raise `HTTPError` 403 where a foreign page asks for a WebSocket."""
+    check_origin(event.fields, _known_scheme(event), app.origins, app.dev, app.require_origin)
+
+
+def read_protocols(event: Event) -> list[str]:
+    """Return the subprotocols that a client offers; raises `HTTPError` 400."""
+    try:
+        return offered_protocols(event.fields)
+    except RequestError as error:
+        raise HTTPError(error.status, error.message) from error
 
 
 def check_stream(app: App, event: Event) -> None:
