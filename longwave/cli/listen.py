@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 
 from longwave.config import Settings
 from longwave.errors import ConfigError
-from longwave.server.listener import inherited_socket, tcp_sockets, unix_socket
+from longwave.server.listener import inherited_socket, more_sockets, tcp_sockets, unix_socket
 
-__all__ = ["bind_socket", "close_socket", "local_urls", "network_urls"]
+__all__ = ["bind_slots", "bind_socket", "close_socket", "local_urls", "network_urls"]
 
 BACKLOG = 2048
 """Connections that wait while no worker accepts; the system may allow fewer. uvicorn: 2048."""
@@ -19,11 +20,12 @@ WILDCARDS = ("0.0.0.0", "::")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def bind_socket(settings: Settings) -> socket.socket:
+def bind_socket(settings: Settings, *, shared: bool = False) -> socket.socket:
     """Return the listening socket of a server whose worker inherits it.
 
     `localhost` is 127.0.0.1 here, at a port that ::1 has free as well: browsers try both. A taken port is an
-    error with `server.strict_port`, else the next free one is taken. Raises `ConfigError`.
+    error with `server.strict_port`, else the next free one is taken. `shared` is that of `tcp_sockets`.
+    Raises `ConfigError`.
     """
     server = settings.server
     if server.fd is not None:
@@ -35,7 +37,7 @@ def bind_socket(settings: Settings) -> socket.socket:
     tries = 1 if server.strict_port or not server.port else min(PORTS_TRIED, 65536 - server.port)
     for port in range(server.port, server.port + tries):
         try:
-            return _bind(server.host, port, settings.timeouts.response)
+            return _bind(server.host, port, settings.timeouts.response, shared)
         except ConfigError as error:
             raise ConfigError(f"{error}{_sources(settings)}") from None
         except OSError:
@@ -46,6 +48,30 @@ def bind_socket(settings: Settings) -> socket.socket:
     raise ConfigError(
         f"{ports} taken; stop the program that has it, or set another --port{_sources(settings)}"
     )
+
+
+def bind_slots(settings: Settings, count: int) -> list[list[socket.socket]]:
+    """Return the listening sockets of each of so many workers.
+
+    Each has its own where the kernel deals connections out among sockets of one address (Linux); else, and at
+    a Unix or an inherited socket, all have the same. Raises `ConfigError`.
+    """
+    server = settings.server
+    if server.fd is not None or server.uds is not None:
+        return [[bind_socket(settings)]] * count
+    balances = sys.platform == "linux"
+    unacknowledged = settings.timeouts.response
+    if server.strict_port:
+        first = tcp_sockets(server.host, server.port, unacknowledged=unacknowledged, shared=balances)
+    else:
+        first = [bind_socket(settings, shared=balances)]
+    if not balances:
+        return [first] * count
+    try:
+        others = [more_sockets(first, unacknowledged=unacknowledged) for _ in range(count - 1)]
+    except OSError as error:
+        raise ConfigError(f"cannot listen {count} times: {error.strerror}; use fewer --workers") from None
+    return [first, *others]
 
 
 def close_socket(settings: Settings, sock: socket.socket) -> None:
@@ -81,7 +107,7 @@ def _url(settings: Settings, host: str, port: int) -> str:
     return f"{scheme}://{name}/" if port == default else f"{scheme}://{name}:{port}/"
 
 
-def _bind(host: str, port: int, unacknowledged: float) -> socket.socket:
+def _bind(host: str, port: int, unacknowledged: float, shared: bool) -> socket.socket:
     """Bind the first address of a host; raises `OSError` for a taken port, `ConfigError` for the rest."""
     if host == "localhost" and port:
         # Whoever has the other half of "localhost" would get half of our clients.
@@ -92,7 +118,10 @@ def _bind(host: str, port: int, unacknowledged: float) -> socket.socket:
                 raise
     try:
         first, *others = tcp_sockets(
-            "127.0.0.1" if host == "localhost" else host, port, unacknowledged=unacknowledged
+            "127.0.0.1" if host == "localhost" else host,
+            port,
+            unacknowledged=unacknowledged,
+            shared=shared,
         )
     except ConfigError as error:
         # Its text is for people; what it was made of tells whether another port may do.

@@ -89,6 +89,7 @@ def dev(root: Path, config: Path | None, mode: str | None, **flags: Any) -> int:
 @cli.command()
 @project_options
 @server_options
+@click.option("--workers", type=click.IntRange(0), help="Processes that serve; 0 is one per processor.")
 @click.option("--uds", type=click.Path(path_type=Path), help="Listen at a Unix socket.")
 @click.option("--fd", type=click.IntRange(0), help="Listen at an inherited socket.")
 @click.option("--ssl-certfile", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
@@ -101,6 +102,10 @@ def start(root: Path, config: Path | None, mode: str | None, **flags: Any) -> in
     with sentences(root, flags):
         settings = _load(root, config, mode, "start", flags)
         check_built(settings)
+        if (count := settings.server.worker_count()) > 1:
+            from longwave.cli.workers import run_workers
+
+            return run_workers(settings, count, config, mode, overrides_of(flags))
         return run_start(settings)
 
 

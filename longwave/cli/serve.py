@@ -11,18 +11,19 @@ from longwave.cli.listen import bind_socket, close_socket, local_urls, network_u
 from longwave.cli.logs import configure_logs
 from longwave.cli.terminal import RouteLine, Terminal, open_browser
 from longwave.config import Settings
+from longwave.hub.drivers import Backplane
 from longwave.server.worker import Server, ServerOptions, run
 
 __all__ = ["load_app", "options_of", "route_lines", "run_start"]
 
 
-def load_app(settings: Settings) -> App:
+def load_app(settings: Settings, backplane: Backplane | None = None) -> App:
     """Make the application of a project.
 
     What its `.env` files add is in the environment before its code runs.
     """
     os.environ.update(settings.environment)
-    return create_app(settings.root, settings=settings)
+    return create_app(settings.root, settings=settings, backplane=backplane)
 
 
 def options_of(settings: Settings, fd: int | None = None) -> ServerOptions:

@@ -70,8 +70,9 @@ class Terminal:
         network: Sequence[str] = (),
         routes: Sequence[RouteLine] = (),
         hidden: Sequence[Hidden] = (),
+        workers: int = 0,
     ) -> None:
-        """Show that the server is ready, where, and what it serves."""
+        """Show that the server is ready, where, and what it serves; and how many processes do."""
         if self.quiet:
             return
         self.line()
@@ -82,6 +83,8 @@ class Terminal:
         for label, urls in (("Local", local), ("Network", network)):
             for url in urls:
                 self.line(f"  {label:<8} ", (url, "cyan"))
+        if workers:
+            self.line(f"  {'Workers':<8} ", (str(workers), "cyan"))
         self.line()
         self.routes(routes[:SHOWN_ROUTES], indent="  ")
         if len(routes) > SHOWN_ROUTES:

@@ -22,12 +22,12 @@ from msgspec import structs
 from longwave.cli.logs import configure_logs
 from longwave.cli.serve import load_app, options_of, route_lines
 from longwave.config import Settings, load_settings
-from longwave.dev.control import WorkerEnd
 from longwave.dev.failures import describe_failure
 from longwave.dev.feed import Feed, encode_news
 from longwave.dev.front import ViteSource
 from longwave.dev.proxy import DevProxy
 from longwave.dev.swap import Swapper
+from longwave.server.control import WorkerEnd
 from longwave.server.worker import Server, run
 
 __all__ = ["main"]

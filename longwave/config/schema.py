@@ -274,6 +274,7 @@ _SERVER = {
     "open": _flag_or_text("true, false, or the path of a page", True, False),
     "hmr": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag),
     "proxy": Kind(EXPECTED, check_rules, _no_text),
+    "workers": _count(True),
     "uds": PATH,
     "fd": _integer(0, None, "the number of an open file"),
     "ssl_certfile": PATH,

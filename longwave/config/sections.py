@@ -66,6 +66,7 @@ class ServerConfig(TypedDict, total=False):
     open: bool | str
     hmr: bool | HmrConfig
     proxy: Mapping[str, str | ProxyConfig]
+    workers: int
     uds: str | os.PathLike[str]
     fd: int
     ssl_certfile: str | os.PathLike[str]
@@ -113,6 +114,7 @@ class LimitsConfig(TypedDict, total=False):
     fragments: int
     outgoing: int
     outgoing_total: int
+    backplane: int
     unfinished_total: int
     waiting_messages: int
     message_rate: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -62,6 +63,8 @@ class ServerSettings(Struct, frozen=True):
     hmr: HmrSettings = field(default_factory=HmrSettings)
     proxy: tuple[ProxyRule, ...] = ()
     """Paths that another server answers, in `dev`; in a file a table of them."""
+    workers: int = 1
+    """Processes that serve, in `start`; 0 is one per processor."""
     uds: Path | None = None
     """Path of a Unix socket."""
     fd: int | None = None
@@ -70,6 +73,14 @@ class ServerSettings(Struct, frozen=True):
     """PEM file with the certificate chain (and the key, where `ssl_keyfile` is not set)."""
     ssl_keyfile: Path | None = None
     ssl_keyfile_password: str | None = None
+
+    def worker_count(self) -> int:
+        """Return how many processes serve."""
+        if self.workers:
+            return self.workers
+        # Those that this process may use; macOS does not say.
+        count = getattr(os, "sched_getaffinity", None)
+        return len(count(0)) if count is not None else os.cpu_count() or 1
 
     def __repr__(self) -> str:
         # It may end up in a log, the password must not.
