@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     | {"contract", "core", "hub", "app", "asgi", "config", "assemble", "server", "backplane"},
     "cli": LEAVES
     | {
+        "backplane",
         "contract",
         "routing",
         "config",

@@ -43,7 +43,7 @@ _decode = msgspec.msgpack.Decoder(Frame).decode
 
 
 def encode_frame(frame: Hello | Lost | Envelope) -> bytes:
-    """Return a frame with its length; raises `BackplaneError` for one that is too long."""
+    """Return a frame with its length; raises `BackplaneError` for a too long one."""
     if isinstance(frame, Envelope):
         body = _encode(
             (

@@ -26,7 +26,10 @@ def bucket_of(topic: str) -> int:
 
 
 def open_topics(path: Path) -> mmap.mmap:
-    """Return the table of another worker; raises `OSError` or `ValueError` where there is none."""
+    """Return the table of another worker.
+
+    Raises `OSError` or `ValueError` where there is none.
+    """
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ)
 

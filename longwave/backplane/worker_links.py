@@ -31,7 +31,9 @@ class Counters:
 
 
 class Sender:
-    """The way to one other worker; `ended` is called once, when it is closed by the other side.
+    """The way to one other worker.
+
+    `ended` is called once, when it is closed by the other side.
 
     At most `bound` bytes wait, and one publication: what comes then is dropped, and the other worker is told
     how much that was, as soon as it takes something again.

@@ -71,9 +71,9 @@ class WorkersBackplane:
     # The seam of the hub.
 
     async def start(self, deliver: Deliver) -> None:
-        """Meet the other workers; raises `BackplaneError` for a folder that is not ours alone.
+        """Meet the other workers.
 
-        Returns when every other worker sends to this one what it listens to, or does not answer in time.
+        Raises `BackplaneError` for a folder that is not this user's alone. Returns when every other worker sends to this one what it listens to, or does not answer in time.
         """
         if self._deliver is not None:
             raise BackplaneError("the backplane is started already: make one for each application")
@@ -103,9 +103,9 @@ class WorkersBackplane:
             )
 
     def publish(self, envelope: Envelope) -> None:
-        """Pass an envelope to every other worker that listens to its topic; raises `BackplaneError`.
+        """Pass an envelope to every other worker that listens to its topic.
 
-        Written at the end of the turn, all of it at once.
+        Written at the end of the turn, all of it at once. Raises `BackplaneError`.
         """
         if self._deliver is None:
             raise BackplaneError("the backplane is not started: publish after App.startup()")

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from longwave.assemble import App, create_app
 from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
 from longwave.cli.logs import configure_logs
 from longwave.cli.terminal import RouteLine, Terminal, open_browser
 from longwave.config import Settings
-from longwave.hub.drivers import Backplane
 from longwave.server.worker import Server, ServerOptions, run
+
+if TYPE_CHECKING:
+    from longwave.backplane.workers import WorkersBackplane
 
 __all__ = ["load_app", "options_of", "route_lines", "run_start"]
 
 
-def load_app(settings: Settings, backplane: Backplane | None = None) -> App:
+def load_app(settings: Settings, backplane: WorkersBackplane | None = None) -> App:
     """Make the application of a project.
 
-    What its `.env` files add is in the environment before its code runs.
+    What its `.env` files add is in the environment before its code runs. `backplane` is for one worker of
+    several.
     """
     os.environ.update(settings.environment)
     return create_app(settings.root, settings=settings, backplane=backplane)

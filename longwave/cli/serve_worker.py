@@ -60,7 +60,10 @@ class SlotWorker:
         self._covering: set[asyncio.Task[None]] = set()
 
     def serve(self) -> int:
-        """Load the settings and the application, and serve it; raises what cannot be loaded or started."""
+        """Load the settings and the application, and serve it.
+
+        Raises what cannot be loaded or started.
+        """
         task = self._task
         settings = load_settings(Path(task["root"]), command="start", **task["options"])
         self._patience += settings.timeouts.shutdown
@@ -94,7 +97,10 @@ class SlotWorker:
                 loop.call_soon_threadsafe(self._tell_stats, app)
 
     def orphaned(self) -> None:
-        """End in order because the supervisor is gone; at once where nothing is served yet."""
+        """End in order because the supervisor is gone.
+
+        At once where nothing is served yet.
+        """
         if self._serving is not None:
             self._serving[1].end()
             threading.Event().wait(self._patience)

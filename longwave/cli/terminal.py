@@ -72,7 +72,7 @@ class Terminal:
         hidden: Sequence[Hidden] = (),
         workers: int = 0,
     ) -> None:
-        """Show that the server is ready, where, and what it serves; and how many processes do."""
+        """Show that the server is ready, where, what it serves, in how many processes."""
         if self.quiet:
             return
         self.line()

@@ -129,7 +129,7 @@ class Screen:
 
 @contextmanager
 def meeting_place() -> Iterator[Path]:
-    """Make a folder of our own, where the workers find each other; it is gone at the end."""
+    """Make a folder of our own where the workers find each other, for a while."""
     folder = Path(tempfile.mkdtemp(prefix="longwave-"))
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -87,9 +87,9 @@ def tcp_sockets(
 
 
 def more_sockets(sockets: Iterable[socket.socket], *, unacknowledged: float = 30.0) -> list[socket.socket]:
-    """Return sockets at the same addresses as shared ones; the kernel deals connections out among them.
+    """Return sockets at the same addresses as shared ones.
 
-    Each has a queue of its own. Raises `OSError`.
+    The kernel deals connections out among them; each has a queue of its own. Raises `OSError`.
     """
     return [
         _bind_tcp(int(bound.family), bound.getsockname(), unacknowledged, share=BEFORE) for bound in sockets

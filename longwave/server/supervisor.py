@@ -58,7 +58,10 @@ class Clock(Protocol):
 
 
 class Display(Protocol):
-    """What a supervisor tells the person who started it; what comes later goes to the log."""
+    """What a supervisor tells the person who started it.
+
+    What comes later goes to the log.
+    """
 
     def ready(self, message: Mapping[str, Any]) -> None:
         """The first workers serve; called once."""
@@ -120,7 +123,9 @@ class Totals(Struct, eq=False):
 
 
 class Supervisor:
-    """Runs `count` workers until SIGTERM or SIGINT; the second one cuts. SIGHUP replaces them.
+    """Runs `count` workers until SIGTERM or SIGINT, of which the second one cuts.
+
+    SIGHUP replaces them, SIGUSR1 writes their counters to the log.
 
     `shutdown` is the time that a worker takes at most to end in order. `covers` says that each slot has
     sockets of its own, so that one without a worker needs another's.
@@ -156,7 +161,10 @@ class Supervisor:
         """Workers that were started in place of one that died."""
 
     async def run(self) -> int:
-        """Serve until a signal; returns the exit code, 1 when not one worker could be started."""
+        """Serve until a signal; returns the exit code.
+
+        1 when not one worker could be started.
+        """
         loop = asyncio.get_running_loop()
         over: asyncio.Future[int] = loop.create_future()
         self._over = over
@@ -193,7 +201,10 @@ class Supervisor:
         self._finish()
 
     def replace(self) -> None:
-        """Replace the workers one by one: each new one serves before the old one is told to end."""
+        """Replace the workers one by one.
+
+        Each new one serves before the old one is told to end.
+        """
         if self._stopping or not self._has_begun:
             return
         if self._rolling is not None:
@@ -204,7 +215,10 @@ class Supervisor:
         self._next_of_roll()
 
     async def stats(self) -> Stats:
-        """Ask all workers for their counters; one that does not answer in time is left out."""
+        """Ask all workers for their counters.
+
+        One that does not answer in time is left out.
+        """
         totals = self._asked
         if totals is None:
             asked = {slot.index: worker for slot in self._slots if (worker := slot.serving) is not None}

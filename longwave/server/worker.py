@@ -219,9 +219,9 @@ class Server:
             self._hooks.cancel()
 
     async def cover(self, slots: Mapping[int, Iterable[int]]) -> None:
-        """Accept at these sockets too, by their numbers, and no more at those of an earlier call.
+        """Accept at these sockets too, and no more at those of an earlier call.
 
-        They are other workers', by slot, who cannot accept for now.
+        By their numbers: they are other workers', by slot, who cannot accept for now.
         """
         listener = self._listener
         if listener is None or not self.is_serving:
@@ -234,7 +234,10 @@ class Server:
                 await listener.add(self._covered[slot])
 
     def end(self, code: int = 1001) -> None:
-        """Let `serve_until_signal` stop in order, from any thread; a second call changes nothing."""
+        """Let `serve_until_signal` stop in order, from any thread.
+
+        A second call changes nothing.
+        """
         if self._ending is not None:
             self._ending.ask(code)
 
