@@ -73,7 +73,8 @@ class WorkersBackplane:
     async def start(self, deliver: Deliver) -> None:
         """Meet the other workers.
 
-        Raises `BackplaneError` for a folder that is not this user's alone. Returns when every other worker sends to this one what it listens to, or does not answer in time.
+        Returns when every other worker sends to this one what it listens to, or does not answer in time.
+        Raises `BackplaneError` for a folder that is not this user's alone.
         """
         if self._deliver is not None:
             raise BackplaneError("the backplane is started already: make one for each application")
