@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
+from longwave.cli.listen import bind_slots, bind_socket, close_socket, local_urls, network_urls
 from longwave.config import Settings, load_settings
 from longwave.errors import ConfigError
 
@@ -117,3 +118,33 @@ def test_an_inherited_socket(tmp_path: Path, taken: int) -> None:
         bind_socket(settings(tmp_path, fd=quiet.fileno()))
     with pytest.raises(ConfigError, match=r"server\.fd = 9999: expected a listening socket, found Bad file"):
         bind_socket(settings(tmp_path, fd=9999))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_each_worker_has_a_queue_of_its_own_at_one_address(tmp_path: Path, strict: bool) -> None:
+    slots = bind_slots(settings(tmp_path, port=0, host="127.0.0.1", strict_port=strict), 3)
+    try:
+        assert len({sock.getsockname() for (sock,) in slots}) == 1
+        assert len({sock for (sock,) in slots}) == (3 if sys.platform == "linux" else 1)
+        # Somebody else's server does not become one of them.
+        with pytest.raises(ConfigError, match="is taken"):
+            bind_slots(settings(tmp_path, port=port_of(slots[0][0]), host="127.0.0.1", strict_port=True), 2)
+    finally:
+        for (sock,) in slots:
+            sock.close()
+
+
+def test_workers_without_sockets_of_their_own_share_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def share(**server: Any) -> socket.socket:
+        slots = bind_slots(settings(tmp_path, **server), 3)
+        assert slots[0] is slots[1] is slots[2]
+        ((sock,), *_) = slots
+        return sock
+
+    share(uds=str(tmp_path / "s")).close()
+    with socket.create_server(("127.0.0.1", 0)) as inherited:
+        share(fd=inherited.fileno()).close()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    share(port=0).close()
