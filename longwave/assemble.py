@@ -22,7 +22,7 @@ from longwave.app.hooks import WebSocketHandler
 from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
-from longwave.backplane.siblings import Claim
+from longwave.backplane.siblings import NOT_SHARED, Claim
 from longwave.config import Settings, load_settings, settings_from_values
 from longwave.contract import FullReply, Reply, StreamReply
 from longwave.errors import HTTPError, RouteError
@@ -172,11 +172,7 @@ class App(base.App):
         """
         await super().startup()
         if self._claim is not None and self._backplane is None and not self._claim.take():
-            error_log.warning(
-                "another process serves %s on this machine: the two do not share publications. "
-                "Run one process, or give create_app() a backplane",
-                self.settings.root,
-            )
+            error_log.warning(NOT_SHARED, self.settings.root)
 
     async def shutdown(self) -> None:
         """Stop as `app.App` does."""

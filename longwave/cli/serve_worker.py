@@ -41,7 +41,12 @@ def main(task: Mapping[str, Any], line: int) -> int:
     worker = SlotWorker(control, task)
     control.listen(worker.told, worker.orphaned)
     try:
-        return worker.serve()
+        code = worker.serve()
+        if worker.is_orphan:
+            # The last one out; nobody else does it.
+            with suppress(OSError):
+                os.rmdir(task["meeting"])
+        return code
     except (Exception, SystemExit) as error:
         from longwave.dev.failures import describe_failure
 
@@ -57,6 +62,8 @@ class SlotWorker:
         self._task = task
         self._serving: tuple[asyncio.AbstractEventLoop, Server, App] | None = None
         self._patience = LATE
+        self.is_orphan = False
+        """Whether the supervisor is gone."""
         self._covering: set[asyncio.Task[None]] = set()
 
     def serve(self) -> int:
@@ -101,6 +108,7 @@ class SlotWorker:
 
         At once where nothing is served yet.
         """
+        self.is_orphan = True
         if self._serving is not None:
             self._serving[1].end()
             threading.Event().wait(self._patience)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from longwave.backplane.siblings import NOT_SHARED, Claim
 from longwave.cli.listen import bind_slots, close_socket, local_urls, network_urls
 from longwave.cli.logs import configure_logs
 from longwave.cli.terminal import RouteLine, Terminal, open_browser
@@ -44,6 +46,10 @@ def run_workers(
     configure_logs(settings.log, "supervisor")
     slots = bind_slots(settings, count)
     with ExitStack() as stack:
+        claim = Claim(settings.root)
+        stack.callback(claim.release)
+        if not claim.take():
+            logging.getLogger("longwave.error").warning(NOT_SHARED, settings.root)
         for sock in {sock for sockets in slots for sock in sockets}:
             stack.callback(close_socket, settings, sock)
         task = {

@@ -27,6 +27,7 @@ class Workers(ServerProcess):
 
     def __init__(self, root: Path = APP, *args: str, env: Mapping[str, str] | None = None) -> None:
         super().__init__(root, "--workers", "2", *args, env=env)
+        self.meeting = ""
 
     def start(self, within: float = 20.0) -> None:
         """Start, and wait until both workers serve: until then one of them answers for both."""
@@ -67,6 +68,13 @@ async def on(connect: Connect, worker: int) -> tuple[Wire, int]:
         client.close()
         await asyncio.sleep(0.002)
     raise AssertionError(f"no connection came to worker {worker}")
+
+
+def meeting_of(pid: int) -> str:
+    """Return the folder in which a worker meets the others, of its command line."""
+    task = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[3]
+    meeting: str = json.loads(task)["meeting"]
+    return meeting
 
 
 def lives(pid: int) -> bool:
@@ -164,10 +172,10 @@ def test_the_supervisor_adds_the_counters_up(server: Workers) -> None:
     run(check())
 
 
-def test_a_killed_worker_is_back_and_the_other_loses_nothing() -> None:
+def test_a_killed_worker_is_back_and_the_other_loses_nothing(length: Callable[[int], int]) -> None:
     async def check(server: Workers) -> None:
         async with clients(server.port) as connect:
-            listeners = [(await on(connect, 1))[0] for _ in range(20)]
+            listeners = [(await on(connect, 1))[0] for _ in range(length(200))]
             speaker, _ = await on(connect, 1)
             victim, pid = await on(connect, 0)
             for client in (*listeners, victim):
@@ -304,6 +312,7 @@ def test_workers_end_when_their_supervisor_is_killed() -> None:
         async with clients(server.port) as connect:
             peer, _ = await on(connect, 0)
             pids = server.pids()
+            server.meeting = meeting_of(pids[0])
             os.kill(server.pid, signal.SIGKILL)
             assert await told(peer) == 1001
             await eventually(lambda: not any(map(lives, pids)))
@@ -311,6 +320,7 @@ def test_workers_end_when_their_supervisor_is_killed() -> None:
     with Workers() as server:
         run(check(server))
         assert server.wait() == -signal.SIGKILL
+        assert not Path(server.meeting).exists()
 
 
 def test_a_slot_whose_worker_cannot_be_started_is_served_by_another(tmp_path: Path) -> None:
