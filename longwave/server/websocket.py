@@ -281,7 +281,7 @@ class WebSocketConnection(Connection):
             kind = event.__class__
             if (kind is str or kind is bytes) and unlimited and self._state == OPEN:
                 worker.messages += 1
-                received(event, kind is str)
+                received(event, kind is str)  # type: ignore[arg-type]
             else:
                 self._take(event)
             if self._holds:
