@@ -11,7 +11,7 @@ from longwave.config import Settings
 from longwave.errors import ConfigError
 from longwave.server.listener import inherited_socket, more_sockets, tcp_sockets, unix_socket
 
-__all__ = ["bind_slots", "bind_socket", "close_socket", "local_urls", "network_urls"]
+__all__ = ["bind_hmr_socket", "bind_slots", "bind_socket", "close_socket", "local_urls", "network_urls"]
 
 BACKLOG = 2048
 """Connections that wait while no worker accepts; the system may allow fewer. uvicorn: 2048."""
@@ -34,20 +34,19 @@ def bind_socket(settings: Settings, *, shared: bool = False) -> socket.socket:
         sock = unix_socket(os.fspath(server.uds))
         sock.listen(BACKLOG)
         return sock
-    tries = 1 if server.strict_port or not server.port else min(PORTS_TRIED, 65536 - server.port)
-    for port in range(server.port, server.port + tries):
-        try:
-            return _bind(server.host, port, settings.timeouts.response, shared)
-        except ConfigError as error:
-            raise ConfigError(f"{error}{_sources(settings)}") from None
-        except OSError:
-            continue
-    ports = (
-        f"port {server.port} is" if tries == 1 else f"ports {server.port} to {server.port + tries - 1} are"
-    )
-    raise ConfigError(
-        f"{ports} taken; stop the program that has it, or set another --port{_sources(settings)}"
-    )
+    return _first_free(settings, server.port, "server.port", "--port", shared=shared)
+
+
+def bind_hmr_socket(settings: Settings) -> socket.socket | None:
+    """Return the listening socket of HMR, or None where it shares the server's.
+
+    It listens where the server does, at `server.hmr.port`, or at the next one as `bind_socket` does. Raises
+    `ConfigError`.
+    """
+    hmr = settings.server.hmr
+    if not hmr.enabled or hmr.port is None or (hmr.port and hmr.port == settings.server.port):
+        return None
+    return _first_free(settings, hmr.port, "server.hmr.port", "server.hmr.port")
 
 
 def bind_slots(settings: Settings, count: int) -> list[list[socket.socket]]:
@@ -107,6 +106,25 @@ def _url(settings: Settings, host: str, port: int) -> str:
     return f"{scheme}://{name}/" if port == default else f"{scheme}://{name}:{port}/"
 
 
+def _first_free(
+    settings: Settings, first: int, key: str, remedy: str, *, shared: bool = False
+) -> socket.socket:
+    """Bind a port or, without `server.strict_port`, the next that is free; raises `ConfigError`."""
+    host = settings.server.host
+    tries = 1 if settings.server.strict_port or not first else min(PORTS_TRIED, 65536 - first)
+    for port in range(first, first + tries):
+        try:
+            return _bind(host, port, settings.timeouts.response, shared)
+        except ConfigError as error:
+            raise ConfigError(f"{error}{_sources(settings, key)}") from None
+        except OSError:
+            continue
+    ports = f"port {first} is" if tries == 1 else f"ports {first} to {first + tries - 1} are"
+    raise ConfigError(
+        f"{ports} taken; stop the program that has it, or set another {remedy}{_sources(settings, key)}"
+    )
+
+
 def _bind(host: str, port: int, unacknowledged: float, shared: bool) -> socket.socket:
     """Bind the first address of a host; raises `OSError` for a taken port, `ConfigError` for the rest."""
     if host == "localhost" and port:
@@ -134,12 +152,12 @@ def _bind(host: str, port: int, unacknowledged: float, shared: bool) -> socket.s
     return first
 
 
-def _sources(settings: Settings) -> str:
+def _sources(settings: Settings, key: str) -> str:
     """Return where host and port were set, which may be a variable that nobody thought of."""
     places = [
-        f"server.{name} = {origin.value} is from {origin.source}"
-        for name in ("host", "port")
-        if (origin := settings.provenance[f"server.{name}"]).source != "default"
+        f"{name} = {origin.value} is from {origin.source}"
+        for name in ("server.host", key)
+        if (origin := settings.provenance[name]).source != "default"
     ]
     return f" ({', '.join(places)})" if places else ""
 

@@ -43,7 +43,8 @@ def options_of(settings: Settings, fd: int | None = None) -> ServerOptions:
         ssl_keyfile_password=server.ssl_keyfile_password,
         limits=settings.limits,
         timeouts=settings.timeouts,
-        access_log=settings.log.access,
+        # `dev` has lines of its own for them.
+        access_log=settings.log.access and settings.command == "start",
     )
 
 
@@ -78,7 +79,7 @@ def run_start(settings: Settings) -> int:
             if settings.server.open and server.port:
                 open_browser(local[0], settings.server.open)
 
-        return run(app, options_of(settings, fd), on_ready)
+        return run(app.served, options_of(settings, fd), on_ready)
 
 
 def _text(path: os.PathLike[str] | None) -> str | None:

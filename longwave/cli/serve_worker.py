@@ -84,7 +84,7 @@ class SlotWorker:
             self._serving = (asyncio.get_running_loop(), server, app)
             self._control.send("ready", routes=[structs.asdict(line) for line in route_lines(app)])
 
-        return run(app, options, on_ready, leaving=lambda: self._control.send("ending"))
+        return run(app.served, options, on_ready, leaving=lambda: self._control.send("ending"))
 
     def told(self, message: Mapping[str, Any]) -> None:
         """Do what the supervisor says, which it says only to those that serve."""

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from longwave.cli.listen import bind_slots, bind_socket, close_socket, local_urls, network_urls
+from longwave.cli.listen import (
+    bind_hmr_socket,
+    bind_slots,
+    bind_socket,
+    close_socket,
+    local_urls,
+    network_urls,
+)
 from longwave.config import Settings, load_settings
 from longwave.errors import ConfigError
 
@@ -105,6 +112,29 @@ def test_a_unix_socket_takes_the_place_of_a_stale_one_and_goes(tmp_path: Path) -
         with pytest.raises(ConfigError, match="another server listens"):
             bind_socket(chosen)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("hmr", [True, False, {"path": "x"}, {"port": 3000}])
+def test_hmr_shares_the_socket_of_the_server(tmp_path: Path, hmr: Any) -> None:
+    assert bind_hmr_socket(settings(tmp_path, port=3000, hmr=hmr)) is None
+
+
+@pytest.mark.parametrize("server", [{}, {"uds": "run.sock"}])
+def test_hmr_listens_at_a_port_of_its_own(tmp_path: Path, taken: int, server: dict[str, Any]) -> None:
+    sock = bind_hmr_socket(settings(tmp_path, hmr={"port": taken, "host": "hmr.invalid"}, **server))
+    assert sock is not None
+    with sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+        assert taken < port_of(sock) < taken + 50
+
+
+def test_a_taken_port_of_hmr_is_an_error_when_it_is_strict(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bind_hmr_socket(settings(tmp_path, hmr={"port": taken}, strict_port=True))
+    assert str(caught.value) == (
+        f"port {taken} is taken; stop the program that has it, or set another server.hmr.port "
+        f"(server.hmr.port = {taken} is from command line)"
+    )
 
 
 def test_an_inherited_socket(tmp_path: Path, taken: int) -> None:
