@@ -8,10 +8,12 @@ from longwave.testing.backplane_faults import BackplaneFaultSuite
 from longwave.testing.backplane_suite import BackplaneSuite
 from longwave.testing.backplanes import BackplaneRig, MemoryRig
 from tests.backplane.lossy import LossyRig
+from tests.backplane.workers_rig import WorkersRig
 
 RIGS: dict[str, type[BackplaneRig]] = {
     "memory": MemoryRig,
     "lossy": LossyRig,
+    "workers": WorkersRig,
 }
 
 
