@@ -207,12 +207,13 @@ class DevServer:
 
     def _show_banner(self, message: Mapping[str, Any], seconds: float, settings: Settings) -> None:
         self._shown = True
-        local, network = self._addresses()
+        local, network, inspector = self._addresses()
         are_read = self._shortcuts is not None and self._shortcuts.are_read
         self._terminal.banner(
             seconds,
             local=local,
             network=network,
+            inspector=inspector,
             routes=[RouteLine(**route) for route in message["routes"]],
             hidden=settings.hidden(),
             hint=HINT if are_read else (),
@@ -220,13 +221,16 @@ class DevServer:
         if settings.server.open:
             self._open()
 
-    def _addresses(self) -> tuple[list[str], list[str]]:
-        """Return the addresses for this machine, and those for others."""
+    def _addresses(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the addresses for this machine, those for others, and the inspector's."""
         assert self._socket is not None and self._bound is not None
         address = self._socket.getsockname()
         if not isinstance(address, tuple):
-            return [f"unix:{address}"], []
-        return local_urls(self._bound, address[1]), network_urls(self._bound, address[1])
+            return [f"unix:{address}"], [], []
+        local = local_urls(self._bound, address[1])
+        has_inspector = (self.settings or self._bound).inspector.enabled
+        inspector = [f"{local[0]}_longwave/"] if has_inspector else []
+        return local, network_urls(self._bound, address[1]), inspector
 
     # What is typed.
 

@@ -101,6 +101,7 @@ class Terminal:
         *,
         local: Sequence[str],
         network: Sequence[str] = (),
+        inspector: Sequence[str] = (),
         routes: Sequence[RouteLine] = (),
         hidden: Sequence[Hidden] = (),
         workers: int = 0,
@@ -114,9 +115,9 @@ class Terminal:
             "  ", ("longwave", "bold cyan"), f" {__version__}  ready in ", (milliseconds(seconds), "bold")
         )
         self.line()
-        self.addresses(local, network)
+        self.addresses(local, network, inspector)
         if workers:
-            self.line(f"  {'Workers':<8} ", (str(workers), "cyan"))
+            self.line(f"  {'Workers':<9} ", (str(workers), "cyan"))
         self.line()
         self.routes(routes[:SHOWN_ROUTES], indent="  ")
         if len(routes) > SHOWN_ROUTES:
@@ -134,11 +135,11 @@ class Terminal:
             self.line(*hint)
             self.line()
 
-    def addresses(self, local: Sequence[str], network: Sequence[str]) -> None:
+    def addresses(self, local: Sequence[str], network: Sequence[str], inspector: Sequence[str] = ()) -> None:
         """Show where the server is."""
-        for label, urls in (("Local", local), ("Network", network)):
+        for label, urls in (("Local", local), ("Network", network), ("Inspector", inspector)):
             for url in urls:
-                self.line(f"  {label:<8} ", (url, "cyan"))
+                self.line(f"  {label:<9} ", (url, "cyan"))
 
     def routes(self, routes: Sequence[RouteLine], indent: str = "") -> None:
         """Show a table of routes: method, path, kind, file."""

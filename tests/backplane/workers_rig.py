@@ -28,9 +28,12 @@ class WorkersRig(BackplaneRig):
     recover = 1.0
 
     def __init__(self) -> None:
-        # Not pytest's, whose names are too long for a socket.
-        self.folder = Path(tempfile.mkdtemp(prefix="lw-"))
+        self.folder = Path()
         self.drivers: dict[str, WorkersBackplane] = {}
+
+    async def open(self) -> None:
+        """Make the folder: not one of pytest, whose names are too long for a socket."""
+        self.folder = Path(tempfile.mkdtemp(prefix="lw-"))
 
     async def close(self) -> None:
         """Remove the folder."""

@@ -86,8 +86,9 @@ def test_what_is_typed(
     finally:
         dev.close()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("  Local    http://localhost:")
-    assert [line.split("  ")[1] for line in lines[1:]] == [f"{letter} + enter" for letter in "ruocq"]
+    assert lines[0].startswith("  Local     http://localhost:")
+    assert lines[1] == "  Inspector " + lines[0].split()[-1] + "_longwave/"
+    assert [line.split("  ")[1] for line in lines[2:]] == [f"{letter} + enter" for letter in "ruocq"]
     assert set(actions) == set("ruocqh")
     assert opened == [(lines[0].split()[-1], True)]
     assert (actions["r"](), actions["q"]()) == ("restart", "stop")

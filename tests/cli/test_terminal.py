@@ -40,8 +40,8 @@ def test_a_banner_where_nobody_looks() -> None:
     lines = banner(io.StringIO()).splitlines()
     assert lines[0].startswith("  longwave 0.") and lines[0].endswith("ready in 212 ms")
     assert lines[1:] == [
-        "  Local    http://localhost:3001/",
-        "  Network  http://10.0.0.1:3001/",
+        "  Local     http://localhost:3001/",
+        "  Network   http://10.0.0.1:3001/",
         "  GET  /api/sse        http       src/server/routes/api/sse.py",
         "  WS   /api/ws/[room]  websocket  src/server/routes/api/ws/[room].py",
         "  ANY  /               http       index.py",

@@ -95,7 +95,7 @@ def test_a_line_for_each_request(dev: Terminal, url: str) -> None:
     dev.writes(r"\x1b\[33m404 \x1b\[0m  /nowhere\x1b\[2m  [\d.]+ ms")
     dev.shows(r"from the project\n")
     assert "secret" not in dev.text
-    assert "_longwave" not in dev.text
+    assert "_longwave/health" not in dev.text
 
 
 def test_a_websocket_opens_and_closes(dev: Terminal, url: str) -> None:
@@ -157,7 +157,7 @@ def test_what_is_typed(dev: Terminal, url: str) -> None:
     dev.type("h\n")
     dev.shows(r"q \+ enter +quit\n")
     dev.type("u\n")
-    dev.shows(rf"u\n  Local    {url}/\n")
+    dev.shows(rf"u\n  Local     {url}/\n")
     dev.type("\x04")
     dev.type("c\n")
     dev.writes(r"\x1b\[2J\x1b\[3J\x1b\[H")
@@ -182,7 +182,7 @@ def test_a_debugger_has_the_terminal_while_it_reads(dev: Terminal, url: str) -> 
     assert dev.plain.count("restarted in") == restarts
     # And the letters work again.
     dev.type("u\n")
-    dev.shows(rf"/api/stop[\s\S]*u\n  Local    {url}/\n")
+    dev.shows(rf"/api/stop[\s\S]*u\n  Local     {url}/\n")
 
 
 def test_ctrl_c_and_a_terminal_without_colours(root: Path) -> None:

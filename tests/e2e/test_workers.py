@@ -33,7 +33,7 @@ class Workers(ServerProcess):
         """Start, and wait until both workers serve: until then one of them answers for both."""
         super().start(within)
         deadline = time.monotonic() + within
-        while "Workers  2" not in self.output:
+        while re.search("Workers +2", self.output) is None:
             assert time.monotonic() < deadline, self.output
             time.sleep(0.01)
 
