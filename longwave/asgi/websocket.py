@@ -107,14 +107,15 @@ class WebSocketLink(AsgiLink):
 
     async def _send_batch(self) -> None:
         only = self._outbox.only()
-        if only is None or len(only) != 1:
+        if only is None:
             await super()._send_batch()
             return
         self._flying += only.size
-        await self._send(only[0])
-        self._flying -= only.size
-        if self._high or self._waiting:
-            self._took()
+        for one in only.split():
+            await self._send(one[0])
+            self._flying -= one.size
+            if self._high or self._waiting:
+                self._took()
 
     def _messages(self, pieces: list[Piece]) -> list[tuple[Message, int]]:
         return [(one[0], one.size) for piece in pieces for one in piece.split()]

@@ -74,10 +74,7 @@ class Sender:
             self._left_out += 1
             self._counters.dropped += 1
             return
-        if self._left_out:
-            LOG.warning("worker %s goes on: %d publications were dropped", self.name, self._left_out)
-            self._put(encode_frame(Lost(self._left_out)))
-            self._left_out = 0
+        self._own_up()
         self._counters.sent += 1
         self._put(frame)
         if self._batched > AT_ONCE:
@@ -119,6 +116,13 @@ class Sender:
         self.waiting = 0
         self._empty()
 
+    def _own_up(self) -> None:
+        """Say what was left out, now that there is room."""
+        if self._left_out:
+            LOG.warning("worker %s goes on: %d publications were dropped", self.name, self._left_out)
+            self._put(encode_frame(Lost(self._left_out)))
+            self._left_out = 0
+
     def _put(self, frame: bytes) -> None:
         self._batch.append(frame)
         self._batched += len(frame)
@@ -140,7 +144,11 @@ class Sender:
         except OSError:
             self._end()
         else:
-            self._empty()
+            # Perhaps nothing is published any more.
+            self._own_up()
+            self.flush()
+            if not self.waiting:
+                self._empty()
 
     def _writable(self) -> None:
         self._loop.remove_writer(self._socket)
