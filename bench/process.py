@@ -97,10 +97,20 @@ def running(
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nothing listens on, and that nobody else is given for a minute.
+
+    A connection of it that was closed on this side keeps the system from choosing the port again, and no
+    server from asking for it.
+    """
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        address = listening.getsockname()
+        with socket.create_connection(address) as client:
+            listening.accept()[0].close()
+            client.recv(1)
+        return int(address[1])
 
 
 def _await(process: subprocess.Popen[bytes], port: int, output: int, within: float = 20.0) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.process import free_port
 from tests.conformance.large_cases import LARGEST, MOST_FRAMES
 from tests.tools import node, npm_ws
 
@@ -97,9 +98,7 @@ def installed(peer: Peer, *, install: bool = False) -> bool:
 @contextmanager
 def running(peer: Peer) -> Iterator[int]:
     """Run a peer for a block; gives its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     env = {key: value for key, value in os.environ.items() if key not in ("HOST", "PORT")}
     env = {key: value for key, value in env.items() if not key.startswith("LONGWAVE_")}
     path = os.pathsep.join([str(Path(__file__).parents[2]), str(CACHE / "python")])

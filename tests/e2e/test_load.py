@@ -20,6 +20,7 @@ RATE = 20
 CAP = 32
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("publishers", [1, 4])
 def test_all_hear_everything_in_order(
@@ -47,6 +48,7 @@ def test_all_hear_everything_in_order(
         assert server.passed("limits.outgoing") == 0
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(200)
 def test_four_times_as_many_requests_as_can_be_answered(
     tmp_path_factory: pytest.TempPathFactory, length: Callable[[int], int]

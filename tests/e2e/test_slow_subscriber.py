@@ -26,6 +26,7 @@ LISTENERS, RATE, SECONDS = (500, 100, (10, 60)) if FULL else (50, 1000, (1.5, 6)
 deliveries."""
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_one_slow_subscriber_of_many(tmp_path_factory: pytest.TempPathFactory) -> None:
     with measuring(tmp_path_factory.mktemp("slow"), {"timeouts.close": 0.5}) as server:
