@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.process import free_port
+from bench.process import end, free_port
 from tests.conformance.large_cases import LARGEST, MOST_FRAMES
 from tests.tools import node, npm_ws
 
@@ -116,7 +115,7 @@ def running(peer: Peer) -> Iterator[int]:
             _await(peer, process, port)
             yield port
         finally:
-            _end(process)
+            end(process)
 
 
 def _await(peer: Peer, process: subprocess.Popen[bytes], port: int) -> None:
@@ -129,19 +128,6 @@ def _await(peer: Peer, process: subprocess.Popen[bytes], port: int) -> None:
             assert process.poll() is None, f"{peer.name} ended with {process.returncode}"
             assert time.monotonic() < until, f"{peer.name} did not start"
             time.sleep(0.05)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and its workers; what it was in the middle of does not matter."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signum)
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-    process.wait()
 
 
 def _is_there(what: str) -> bool:
