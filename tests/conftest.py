@@ -7,14 +7,16 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.tools import TOOLS
 from tests.turns import Turns
 
+# How long examples take says nothing where other tests run beside them.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # The same examples in every run of `make test`, new ones in `make test-long`.
-settings.register_profile("short", derandomize=True, deadline=None)
-settings.register_profile("full", deadline=None)
+settings.register_profile("short", PATIENT, derandomize=True)
+settings.register_profile("full", PATIENT)
 
 FULL = os.environ.get("LONGWAVE_TEST_LENGTH") == "full"
 END_TO_END = Path(__file__).with_name("e2e")
