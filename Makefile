@@ -7,6 +7,12 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Tests start Python some hundred times, and it should not compile the same each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests wait more than they compute, so that they go on beside each other in more processes than there are
+# processors; the tests of a file stay together. PYTEST_ARGS=-n0 runs them one after another in one.
+PYTEST := $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 # A folder that was copied or moved takes its .venv along, whose scripts still point to the old place.
 ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
@@ -31,7 +37,7 @@ tools:  ## the programs that tests need: installed by apt-get as root, else name
 
 test: setup-test tools  ## check everything: style, types, all tests
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 test-long: export LONGWAVE_TEST_LENGTH := full
 test-long: test  ## the same, each test at its full length
@@ -69,10 +75,10 @@ types: setup-test  ## mypy --strict
 	@$(BIN)/mypy
 
 unit: setup-test  ## the quick tests
-	@$(BIN)/python -m pytest -q --ignore=tests/e2e $(PYTEST_ARGS)
+	@$(PYTEST) --ignore=tests/e2e $(PYTEST_ARGS)
 
 e2e: setup-test tools  ## the tests with real servers and a real browser
-	@$(BIN)/python -m pytest -q tests/e2e $(PYTEST_ARGS)
+	@$(PYTEST) tests/e2e $(PYTEST_ARGS)
 
 format: setup-test  ## let ruff write the format
 	@$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Cores", "Tree", "cores", "free_port", "running"]
+__all__ = ["Cores", "Tree", "cores", "end", "free_port", "running"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -93,14 +93,37 @@ def running(
             _await(process, port, output.fileno())
             yield Tree(process.pid, port)
         finally:
-            _end(process)
+            end(process)
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nothing listens on, and that nobody else is given for a minute.
+
+    A connection of it that was closed on this side keeps the system from choosing the port again, and no
+    server from asking for it.
+    """
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        address = listening.getsockname()
+        with socket.create_connection(address) as client:
+            listening.accept()[0].close()
+            client.recv(1)
+        return int(address[1])
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End it and its workers; what it was in the middle of does not matter."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signum)
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            break
+    process.wait()
 
 
 def _await(process: subprocess.Popen[bytes], port: int, output: int, within: float = 20.0) -> None:
@@ -121,19 +144,6 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and its workers. What it was in the middle of does not matter: it has been measured."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signum)
-            process.wait(3)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-    process.wait()
 
 
 def _stat(pid: int) -> list[str]:

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.process import free_port
+
 __all__ = ["main"]
 
 PATIENCE = 30.0
@@ -101,9 +103,7 @@ def imported(python: str, names: str, folder: Path) -> float:
 
 def answer(command: list[str], folder: Path) -> float:
     """Return the seconds from the start of a server to the first byte of its first answer, a 200."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     began = time.perf_counter()
     server = subprocess.Popen(
         [*command, "--port", str(port)],

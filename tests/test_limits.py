@@ -18,6 +18,7 @@ from tests.docs.test_pages import read, table
 from tests.server.fake_app import FakeApp
 
 REQUESTS = "tests.e2e.test_limits"
+TIMES = "tests.e2e.test_timeouts"
 MESSAGES = "tests.e2e.test_message_limits"
 SLOW = "tests.e2e.test_slow_clients"
 
@@ -40,17 +41,17 @@ PASSED = {
     "limits.message_rate": f"{MESSAGES}:test_messages_per_second",
     "limits.topics_per_peer": f"{MESSAGES}:test_topics",
     "limits.topic_length": f"{MESSAGES}:test_topics",
-    "timeouts.header": f"{REQUESTS}:test_slow_requests_are_told_so",
-    "timeouts.body": f"{REQUESTS}:test_slow_requests_are_told_so",
-    "timeouts.keep_alive": f"{REQUESTS}:test_an_idle_connection_is_closed",
-    "timeouts.response": f"{REQUESTS}:test_who_takes_no_byte_of_a_response_is_cut",
+    "timeouts.header": f"{TIMES}:test_slow_requests_are_told_so",
+    "timeouts.body": f"{TIMES}:test_slow_requests_are_told_so",
+    "timeouts.keep_alive": f"{TIMES}:test_an_idle_connection_is_closed",
+    "timeouts.response": f"{TIMES}:test_who_takes_no_byte_of_a_response_is_cut",
     "timeouts.turn": f"{MESSAGES}:test_others_get_their_turn",
-    "timeouts.upgrade": f"{REQUESTS}:test_an_upgrade_that_takes_too_long",
-    "timeouts.ping": f"{REQUESTS}:test_who_answers_no_ping_is_cut",
-    "timeouts.pong": f"{REQUESTS}:test_who_answers_no_ping_is_cut",
-    "timeouts.close": f"{REQUESTS}:test_a_close_that_is_not_answered",
+    "timeouts.upgrade": f"{TIMES}:test_an_upgrade_that_takes_too_long",
+    "timeouts.ping": f"{TIMES}:test_who_answers_no_ping_is_cut",
+    "timeouts.pong": f"{TIMES}:test_who_answers_no_ping_is_cut",
+    "timeouts.close": f"{TIMES}:test_a_close_that_is_not_answered",
     "timeouts.shutdown": "tests.server.test_worker:test_stop_cuts_what_does_not_end",
-    "timeouts.heartbeat": f"{REQUESTS}:test_a_silent_stream_has_a_heartbeat",
+    "timeouts.heartbeat": f"{TIMES}:test_a_silent_stream_has_a_heartbeat",
 }
 """The test that passes each of them over real sockets, and looks at its counter."""
 

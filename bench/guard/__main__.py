@@ -1,10 +1,8 @@
-"""`python -m bench.guard`: count what a message costs, and exit with 1 where it costs more than it may.
-
-With --write what was counted is the bound from now on: say in bench/log.md why it grew.
-"""
+"""`python -m bench.guard`: count what a message costs, and exit with 1 where it costs more than it may."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from bench.guard.bounds import over, read_bounds, write_bounds
@@ -14,12 +12,21 @@ from bench.guard.syscalls import Untraceable, count_syscalls
 
 def main() -> int:
     """Count, compare, print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.guard", description="What a message costs, counted."
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="what was counted is the bound from now on; say in bench/log.md why it grew",
+    )
+    options = parser.parse_args()
     found = count_bytecode()
     try:
         found |= count_syscalls()
     except Untraceable as error:
         print(f"NOT COUNTED: system calls: {error}")
-    if "--write" in sys.argv[1:]:
+    if options.write:
         write_bounds(found)
     bounds = read_bounds()
     if not bounds:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.process import free_port
 from bench.robustness.target import MIB, Target
 
 __all__ = ["UVICORN", "longwave", "uvicorn"]
@@ -36,7 +37,7 @@ UVICORN: dict[str, Any] = {
 def longwave(**settings: Any) -> Iterator[Target]:
     """Serve the endpoints with Longwave, as it comes."""
     names = {f"LONGWAVE_{name.upper()}": str(value) for name, value in settings.items()}
-    port = _free_port()
+    port = free_port()
     command = [str(Path(sys.executable).with_name("longwave")), "start", str(HERE / "app")]
     with _running([*command, "--host", "127.0.0.1", "--port", str(port)], port, names) as pid:
         yield Target("Longwave", port, pid)
@@ -45,7 +46,7 @@ def longwave(**settings: Any) -> Iterator[Target]:
 @contextmanager
 def uvicorn(**settings: Any) -> Iterator[Target]:
     """Serve the same with uvicorn, without its access log."""
-    port = _free_port()
+    port = free_port()
     options = [
         f"--{name.replace('_', '-')}={str(value).lower()}" for name, value in {**UVICORN, **settings}.items()
     ]
@@ -85,9 +86,3 @@ def _running(command: list[str], port: int, settings: dict[str, str]) -> Iterato
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

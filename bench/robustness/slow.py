@@ -54,8 +54,9 @@ async def slow_requests(target: Target, count: int, patience: float, pace: float
 
     async def one(name: str) -> None:
         data, drips = REQUESTS[name]
-        reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+        # Before it connects: the server may know of the connection sooner than we do.
         began = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
         dripping = None
         try:
             if data:

@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import uvloop
 
+from bench.process import free_port
 from bench.robustness.crowd import Crowd, Member, crowd
 from bench.robustness.target import Target
 from bench.soak.clients import Population, stay, stream_for
@@ -70,9 +70,7 @@ def soak(size: Size, tell: Callable[[str], object] = lambda line: None) -> Resul
 @contextmanager
 def serving(root: Path, settings: dict[str, object]) -> Iterator[Target]:
     """Run `longwave start` on a free port; it must end well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     names = {f"LONGWAVE_{name.replace('.', '_').upper()}": str(value) for name, value in settings.items()}
     command = [str(Path(sys.executable).with_name("longwave")), "start", str(root)]
     with tempfile.TemporaryFile() as output:

@@ -52,3 +52,11 @@ def test_one_call_more_for_each_delivery_is_found() -> None:
     guard = subprocess.run([sys.executable, "-c", PLANTED], capture_output=True, text=True, timeout=120)
     assert guard.returncode == 1
     assert "MORE THAN IT MAY: fan-out, one in flight" in guard.stdout
+
+
+def test_an_argument_that_there_is_not_is_an_error() -> None:
+    guard = subprocess.run(
+        [sys.executable, "-m", "bench.guard", "--nonsense"], capture_output=True, text=True
+    )
+    assert guard.returncode == 2
+    assert "unrecognized arguments: --nonsense" in guard.stderr and guard.stdout == ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.process import end, free_port
 from tests.conformance.large_cases import LARGEST, MOST_FRAMES
 from tests.tools import node, npm_ws
 
@@ -97,9 +97,7 @@ def installed(peer: Peer, *, install: bool = False) -> bool:
 @contextmanager
 def running(peer: Peer) -> Iterator[int]:
     """Run a peer for a block; gives its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     env = {key: value for key, value in os.environ.items() if key not in ("HOST", "PORT")}
     env = {key: value for key, value in env.items() if not key.startswith("LONGWAVE_")}
     path = os.pathsep.join([str(Path(__file__).parents[2]), str(CACHE / "python")])
@@ -117,7 +115,7 @@ def running(peer: Peer) -> Iterator[int]:
             _await(peer, process, port)
             yield port
         finally:
-            _end(process)
+            end(process)
 
 
 def _await(peer: Peer, process: subprocess.Popen[bytes], port: int) -> None:
@@ -130,19 +128,6 @@ def _await(peer: Peer, process: subprocess.Popen[bytes], port: int) -> None:
             assert process.poll() is None, f"{peer.name} ended with {process.returncode}"
             assert time.monotonic() < until, f"{peer.name} did not start"
             time.sleep(0.05)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and its workers; what it was in the middle of does not matter."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signum)
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-    process.wait()
 
 
 def _is_there(what: str) -> bool:

@@ -28,7 +28,7 @@ class Timing:
     """
 
     patience: float = 5.0
-    notice: float = 0.5
+    notice: float = 3.0
     quiet: float = 0.1
 
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
-from pathlib import Path
-from types import FrameType
 
-import websockets
-
-import longwave
 from longwave import (
     Event,
     EventStream,
@@ -22,8 +16,8 @@ from longwave import (
 )
 from longwave.server.worker import Server, ServerOptions
 from tests.docs.samples import ROOT
+from tests.docs.walk import PACKAGE, walk
 
-PACKAGE = Path(longwave.__file__).parent
 ROW = re.compile(r"\| \d+ \| `([\w/.]+) ([\w.]+)` \|")
 
 
@@ -49,35 +43,8 @@ async def traced() -> list[str]:
         stream.subscribe("room")
         return stream
 
-    calls: list[str] = []
-
-    def trace(frame: FrameType, event: str, argument: object) -> None:
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and path.is_relative_to(PACKAGE):
-            calls.append(f"{path.relative_to(PACKAGE).as_posix()} {frame.f_code.co_qualname}")
-
     server = Server(create_app(routes={"/ws": room, "GET /sse": listen}), ServerOptions(port=0))
-    await server.start()
-    url = f"ws://127.0.0.1:{server.port}/ws"
-    try:
-        async with websockets.connect(url) as one, websockets.connect(url) as two:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"GET /sse HTTP/1.1\r\nHost: x\r\n\r\n")
-            await reader.readuntil(b"\r\n\r\n")
-            # The stream has subscribed, and both peers have: all have answered.
-            await asyncio.gather(await one.ping(), await two.ping())
-            sys.setprofile(trace)
-            try:
-                await one.send("hello")
-                assert await two.recv() == "hello"
-                assert (await reader.readuntil(b"\n\n")).endswith(b"data: hello\n\n")
-            finally:
-                sys.setprofile(None)
-            writer.close()
-            await writer.wait_closed()
-    finally:
-        await server.stop(1)
-    return calls
+    return await walk(server, "/ws", "/sse")
 
 
 def test_the_walk() -> None:

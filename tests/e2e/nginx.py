@@ -76,6 +76,8 @@ def _site(folder: Path, port: int, target: int) -> str:
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("/etc/ssl/example.com.pem", str(cert)),
         ("/etc/ssl/example.com.key", str(key)),
+        # When to come again, in milliseconds: nobody has to be spread here.
+        *((f" {late}000;", f" {late}00;") for late in (2, 4, 6, 8)),
     ):
         assert sample.count(old) == 1, old
         sample = sample.replace(old, new)

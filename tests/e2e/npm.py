@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -9,11 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-__all__ = ["FRONT_ENDS", "make_project"]
+__all__ = ["FRONT_ENDS", "installing", "make_project"]
 
 FRONT_ENDS = Path(__file__).parents[1] / "data"
 """Where the front ends are whose names `make_project` takes."""
@@ -61,6 +64,26 @@ def make_project(root: Path, name: str) -> Path:
     return root
 
 
+@contextlib.contextmanager
+def installing(folder: Path) -> Iterator[str | None]:
+    """Keep other processes from installing there for a block; gives npm, or None where all is there already.
+
+    It is complete when the block ends well. Skips where there is no npm.
+    """
+    complete = folder / "complete"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if complete.exists():
+            yield None
+            return
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("npm is not installed")
+        yield npm
+        complete.touch()
+
+
 @functools.cache
 def _installed(name: str) -> Path:
     """Return `node_modules` of a front end, installed as its lock file says."""
@@ -68,22 +91,18 @@ def _installed(name: str) -> Path:
     key = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:12]
     folder = Path(sys.prefix) / "npm" / f"{name}-{key}"
     _check_node()
-    if not (folder / "complete").exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not installed")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(source / file, folder)
-        # Not `npm ci`: it refuses lock files that leave out what is for other systems.
-        command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=0"]
-        try:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=150)
-        except (subprocess.SubprocessError, OSError) as error:
-            said = getattr(error, "stderr", None) or ""
-            pytest.skip(f"npm cannot install {name}: {error}\n{said}")
-        (folder / "complete").touch()
+    with installing(folder) as npm:
+        if npm is not None:
+            shutil.rmtree(folder / "node_modules", ignore_errors=True)
+            for file in ("package.json", "package-lock.json"):
+                shutil.copy(source / file, folder)
+            # Not `npm ci`: it refuses lock files that leave out what is for other systems.
+            command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=0"]
+            try:
+                subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=150)
+            except (subprocess.SubprocessError, OSError) as error:
+                said = getattr(error, "stderr", None) or ""
+                pytest.skip(f"npm cannot install {name}: {error}\n{said}")
     return folder / "node_modules"
 
 

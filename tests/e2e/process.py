@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from bench.process import free_port
+
 __all__ = ["CHAT", "COMMAND", "ServerProcess", "free_port"]
 
 COMMAND = (str(Path(sys.executable).with_name("longwave")),)
@@ -23,13 +24,6 @@ COMMAND = (str(Path(sys.executable).with_name("longwave")),)
 
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
 """The project of the example."""
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ServerProcess:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import websockets.sync.client
 from httpx_sse import connect_sse
 
 from tests.e2e.deno import needs_deno, run_script
+from tests.e2e.npm import installing
 from tests.e2e.probe import Probe, probing
 from tests.e2e.wire import run
 
@@ -192,19 +192,15 @@ def test_the_eventsource_of_deno(server: Probe) -> None:
 @pytest.fixture(scope="module")
 def wscat() -> Path:
     """The program, from npm's registry; it is kept beside this Python."""
-    folder = Path(sys.prefix) / "share" / "longwave-tests"
-    program = folder / "node_modules" / ".bin" / "wscat"
-    if not program.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not installed")
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--no-audit", "--no-fund", "--fetch-retries=0", "--prefix", str(folder)]
-        try:
-            subprocess.run([*command, "wscat@6"], capture_output=True, check=True, timeout=40)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm cannot install wscat: {error}")
-    return program
+    folder = Path(sys.prefix) / "npm" / "wscat-6"
+    with installing(folder) as npm:
+        if npm is not None:
+            command = [npm, "install", "--no-audit", "--no-fund", "--fetch-retries=0", f"--prefix={folder}"]
+            try:
+                subprocess.run([*command, "wscat@6"], capture_output=True, check=True, timeout=40)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"npm cannot install wscat: {error}")
+    return folder / "node_modules" / ".bin" / "wscat"
 
 
 @pytest.mark.node

@@ -22,7 +22,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from bench.robustness.target import Target
 from tests.conformance.peers import CACHE
-from tests.core.test_deflate import bomb, in_frames
+from tests.core.compressed import bomb, in_frames
 from tests.e2e.browser import in_chromium
 from tests.e2e.process import ServerProcess
 from tests.e2e.wire import clients, measured, run

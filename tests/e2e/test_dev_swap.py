@@ -164,7 +164,10 @@ class Project:
     def write(self, name: str, text: str) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        # Not `write_text`: for a moment the file would be empty, and what is read then has an error.
+        with path.open("r+" if path.exists() else "w") as file:
+            file.write(text)
+            file.truncate()
 
 
 class Talker:

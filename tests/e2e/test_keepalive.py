@@ -1,6 +1,6 @@
 """Who is taken for dead, and who is not: any byte is life, and a loop that stood still proves nothing.
 
-The time-outs themselves are in test_limits.py and test_hostile.py.
+The time-outs themselves are in test_timeouts.py and test_hostile.py.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
 from bench.robustness.crowd import Member, crowd
 from bench.robustness.load import FanOut, Overload, fan_out, overload
 from bench.robustness.target import Target
+from tests.conftest import FULL
 from tests.e2e.machine import Machine
 from tests.e2e.measuring import TOLERANCE, measuring, once_more, scenario
 from tests.e2e.wire import measured
@@ -20,12 +20,11 @@ RATE = 20
 CAP = 32
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("publishers", [1, 4])
-def test_all_hear_everything_in_order(
-    tmp_path_factory: pytest.TempPathFactory, length: Callable[[int], int], publishers: int
-) -> None:
-    seconds = length(60) if publishers == 1 else length(20)
+def test_all_hear_everything_in_order(tmp_path_factory: pytest.TempPathFactory, publishers: int) -> None:
+    seconds = (60 if publishers == 1 else 20) if FULL else 2
 
     with measuring(tmp_path_factory.mktemp("fan"), {"timeouts.close": 0.5}) as server:
         machine = Machine()
@@ -47,11 +46,12 @@ def test_all_hear_everything_in_order(
         assert server.passed("limits.outgoing") == 0
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(200)
 def test_four_times_as_many_requests_as_can_be_answered(
-    tmp_path_factory: pytest.TempPathFactory, length: Callable[[int], int]
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    seconds = length(30)
+    seconds = 30 if FULL else 2
 
     with measuring(
         tmp_path_factory.mktemp("overload"), {"limits.connections": CAP, "timeouts.close": 0.5}

@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import ssl
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,13 +84,19 @@ class Site:
     server: Probe
     port: int
 
-    async def connect(self) -> Wire:
-        """Connect to nginx."""
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Wire]:
+        """Connect to nginx for a block."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return Wire(
-            *await asyncio.open_connection("127.0.0.1", self.port, ssl=context, local_addr=(ADDRESS, 0))
-        )
+        streams = await asyncio.open_connection("127.0.0.1", self.port, ssl=context, local_addr=(ADDRESS, 0))
+        client = Wire(*streams)
+        try:
+            yield client
+        finally:
+            client.writer.transport.abort()
+            with suppress(OSError):
+                await client.writer.wait_closed()
 
     def wish(self, head: bytes) -> bytes:
         """Return a request for the name and port of this site."""
@@ -110,18 +116,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_nginx_tells_who_the_client_is(site: Site) -> None:
     async def main() -> None:
         for lies in ((), LIES):
-            client = await site.connect()
-            client.send(site.wish(request("/whoami", *lies)))
-            status, _, body = await client.response()
-            seen = json.loads(body)
-            assert (status, seen["client"][0]) == (200, ADDRESS)
-            assert seen["url"] == f"https://localhost:{site.port}/whoami"
-            client.send(site.wish(upgrade("/whoami", *lies, f"Origin: https://localhost:{site.port}")))
-            assert (await client.response())[0] == 101
-            opcode, message = await client.frame()
-            assert opcode == 1
-            assert json.loads(message) == {"client": seen["client"], "url": seen["url"]}
-            client.close()
+            async with site.client() as client:
+                client.send(site.wish(request("/whoami", *lies)))
+                status, _, body = await client.response()
+                seen = json.loads(body)
+                assert (status, seen["client"][0]) == (200, ADDRESS)
+                assert seen["url"] == f"https://localhost:{site.port}/whoami"
+                client.send(site.wish(upgrade("/whoami", *lies, f"Origin: https://localhost:{site.port}")))
+                assert (await client.response())[0] == 101
+                opcode, message = await client.frame()
+                assert opcode == 1
+                assert json.loads(message) == {"client": seen["client"], "url": seen["url"]}
 
     run(main())
 
@@ -132,24 +137,19 @@ def test_websockets_and_origins_through_nginx(site: Site) -> None:
         own = f"https://localhost:{site.port}"
         foreign = (own.replace("https", "http"), "https://localhost", "https://evil.example", "null")
         for origin in (*foreign, own):
-            client = await site.connect()
-            client.send(site.wish(upgrade("/ws/echo", f"Origin: {origin}")))
-            assert (await client.response())[0] == (101 if origin == own else 403), origin
-            if origin == own:
-                for size in (0, 200, 100_000):
-                    client.send(frame(b"x" * size))
-                    assert await client.frame() == (1, b"x" * size)
-                client.send(frame(b"\x03\xe8", 8))
-                assert await client.closing() == (1000, "")
-            client.close()
-        client = await site.connect()
-        client.send(
-            site.wish(
-                request("/events/idle", "Accept: text/event-stream", f"Origin: {foreign[0]}", "Cookie: a=b")
-            )
-        )
-        assert (await client.response())[0] == 403
-        client.close()
+            async with site.client() as client:
+                client.send(site.wish(upgrade("/ws/echo", f"Origin: {origin}")))
+                assert (await client.response())[0] == (101 if origin == own else 403), origin
+                if origin == own:
+                    for size in (0, 200, 100_000):
+                        client.send(frame(b"x" * size))
+                        assert await client.frame() == (1, b"x" * size)
+                    client.send(frame(b"\x03\xe8", 8))
+                    assert await client.closing() == (1000, "")
+        stream = request("/events/idle", "Accept: text/event-stream", f"Origin: {foreign[0]}", "Cookie: a=b")
+        async with site.client() as client:
+            client.send(site.wish(stream))
+            assert (await client.response())[0] == 403
 
     run(main())
 
@@ -158,13 +158,12 @@ def test_websockets_and_origins_through_nginx(site: Site) -> None:
 def test_streams_come_through_nginx_as_they_are_written(site: Site) -> None:
     async def main() -> None:
         before = site.server.noted("stream closed")
-        client = await site.connect()
-        client.send(site.wish(request("/events/idle", "Accept: text/event-stream")))
-        status, fields, _ = await client.response(head_only=True)
-        assert (status, fields["content-type"]) == (200, "text/event-stream; charset=utf-8")
-        # It has not ended, and nothing comes after this: it was not held back.
-        assert await client.chunk() == b"data: begun\n\n"
-        client.writer.transport.abort()
+        async with site.client() as client:
+            client.send(site.wish(request("/events/idle", "Accept: text/event-stream")))
+            status, fields, _ = await client.response(head_only=True)
+            assert (status, fields["content-type"]) == (200, "text/event-stream; charset=utf-8")
+            # It has not ended, and nothing comes after this: it was not held back.
+            assert await client.chunk() == b"data: begun\n\n"
         await eventually(lambda: site.server.noted("stream closed") == before + 1)
 
     run(main())

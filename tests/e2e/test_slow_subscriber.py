@@ -24,8 +24,11 @@ SIZE = KIB
 LISTENERS, RATE, SECONDS = (500, 100, (10, 60)) if FULL else (50, 1000, (1.5, 6))
 """Ten times the rate fills its buffer in a tenth of the time, and a tenth of the listeners makes it as many
 deliveries."""
+AFTER = None if FULL else 1.0
+"""Seconds for which the others are listened to once it has been let go of; None: to the end."""
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_one_slow_subscriber_of_many(tmp_path_factory: pytest.TempPathFactory) -> None:
     with measuring(tmp_path_factory.mktemp("slow"), {"timeouts.close": 0.5}) as server:
@@ -46,7 +49,7 @@ def test_one_slow_subscriber_of_many(tmp_path_factory: pytest.TempPathFactory) -
             return scenario(
                 server,
                 lambda target: slow_subscriber(
-                    target, LISTENERS, RATE, SECONDS, size=SIZE, buffered=buffered, is_cut=is_cut
+                    target, LISTENERS, RATE, SECONDS, size=SIZE, after=AFTER, buffered=buffered, is_cut=is_cut
                 ),
                 60 + sum(SECONDS),
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.process import free_port
 from longwave.contract import Reply, Request
 from longwave.errors import ConfigError
 from longwave.limits import Limits, Timeouts
@@ -163,9 +164,7 @@ sys.exit(run(App(), ServerOptions(port=int(sys.argv[1]), timeouts=Timeouts(close
 
 @pytest.mark.parametrize("second", [False, True])
 def test_signals(second: bool) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process, process.stdout:

@@ -17,6 +17,8 @@ from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.process import free_port
+
 __all__ = ["ROOT", "RunningServer", "new_key", "welcomed"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +31,7 @@ class RunningServer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.suites.serve", name, str(self.port)],
             cwd=ROOT,

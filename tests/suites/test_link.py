@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.suites.app import LOGGED
-from tests.suites.link_suite import Ending, LinkSuite, end_server
+from tests.suites.ending import Ending, end_server
+from tests.suites.link_suite import LinkSuite
 from tests.suites.running import ROOT, RunningServer
 
 

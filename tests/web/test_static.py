@@ -195,7 +195,7 @@ def test_special_files_are_not_served(project: Path, static: StaticFiles) -> Non
         assert static.find("/socket", "GET") is None
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text() | st.text("/.\\%2Ffeadocs \0").map(lambda text: "/" + text))
 def test_any_path_is_a_file_of_the_folder_or_none(project: Path, path: str) -> None:
     static = StaticFiles(project / "public", None)
