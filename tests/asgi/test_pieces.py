@@ -6,13 +6,15 @@ import pytest
 
 from longwave.asgi.wire import ASGI_WS
 from tests.asgi.driver import asynchronous, turns
-from tests.asgi.test_websocket import Socket
+from tests.asgi.sockets import Socket
 
 
 @pytest.mark.parametrize("counts", [(1,), (3,), (1, 3), (3, 1), (2, 2, 2)], ids=str)
 @pytest.mark.parametrize("is_corked", [False, True])
 @asynchronous
-async def test_every_message_of_every_piece_is_sent_in_order(counts: tuple[int, ...], is_corked: bool) -> None:
+async def test_every_message_of_every_piece_is_sent_in_order(
+    counts: tuple[int, ...], is_corked: bool
+) -> None:
     socket = await Socket().open()
     link = socket.session.link
     names = iter("abcdefgh")

@@ -10,7 +10,7 @@ import pytest
 from longwave.asgi import websocket
 from longwave.limits import Timeouts
 from tests.asgi.driver import Recorder, asynchronous, turns
-from tests.asgi.test_websocket import Socket
+from tests.asgi.sockets import Socket
 
 TURN = Timeouts().turn
 
