@@ -30,7 +30,23 @@ def run_in(kind: str, main: Coroutine[Any, Any, None]) -> None:
     """Run a test in a loop of a kind."""
     factory = uvloop.new_event_loop if kind == "uvloop" else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(asyncio.wait_for(main, 20))
+        runner.run(_bounded(main))
+
+
+async def _bounded(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        await asyncio.wait_for(main, 20)
+    finally:
+        # None outlives its loop: the next test could do nothing with it.
+        await _drop_clients()
+
+
+async def _drop_clients() -> None:
+    while _CLIENTS:
+        client = _CLIENTS.pop()
+        client.writer.transport.abort()
+        with suppress(OSError):
+            await client.writer.wait_closed()
 
 
 @asynccontextmanager
@@ -50,11 +66,7 @@ async def serve(
     try:
         yield server
     finally:
-        while _CLIENTS:
-            client = _CLIENTS.pop()
-            client.writer.transport.abort()
-            with suppress(OSError):
-                await client.writer.wait_closed()
+        await _drop_clients()
         await server.stop(2.0)
         assert server.stats()["connections"] == 0
         assert server.stats()["outgoing_waiting"] == 0
