@@ -22,9 +22,9 @@ from longwave.app.hooks import WebSocketHandler
 from longwave.app.iterators import BodyStream
 from longwave.app.route import Route, route_of_module, route_of_value
 from longwave.app.runtime import Clock
-from longwave.backplane.siblings import Claim
+from longwave.backplane.siblings import NOT_SHARED, Claim
 from longwave.config import Settings, load_settings, settings_from_values
-from longwave.contract import FullReply, Reply, StreamReply
+from longwave.contract import Application, FullReply, Reply, StreamReply
 from longwave.errors import HTTPError, RouteError
 from longwave.hub.drivers import Backplane
 from longwave.routing.files import RouteFile, scan, scan_ordered
@@ -134,6 +134,8 @@ class App(base.App):
         code = Code([], [], [], {}) if self.project is None else self.project.code
         super().__init__((), **options)
         self.offer(code)
+        self.served: Application = self
+        """What a server is given: the app, or the app as its inspector sees it."""
         self._claim = Claim(self.settings.root) if self.project is not None and not self.dev else None
 
     def offer(self, code: Code) -> Exchange:
@@ -153,7 +155,7 @@ class App(base.App):
         """The app behind ASGI."""
         from longwave.asgi.app import AsgiApp  # `longwave start` serves without it
 
-        served = AsgiApp(self, self.limits, self.timeouts)
+        served = AsgiApp(self.served, self.limits, self.timeouts)
         self.server_stats = served.stats
         return served
 
@@ -172,11 +174,7 @@ class App(base.App):
         """
         await super().startup()
         if self._claim is not None and self._backplane is None and not self._claim.take():
-            error_log.warning(
-                "another process serves %s on this machine: the two do not share publications. "
-                "Run one process, or give create_app() a backplane",
-                self.settings.root,
-            )
+            error_log.warning(NOT_SHARED, self.settings.root)
 
     async def shutdown(self) -> None:
         """Stop as `app.App` does."""
@@ -241,7 +239,21 @@ def create_app(
     )
     if hooks is not None:
         app.use_hooks(hooks)
+    if not dev and settings.inspector.enabled and settings.inspector.token is not None:
+        _inspect(app, settings.inspector.token)
     return app
+
+
+def _inspect(app: App, token: str) -> None:
+    """Let whoever has a token see what goes on."""
+    from longwave.inspector.access import TokenAccess  # nothing of it is loaded where nobody asks
+    from longwave.inspector.activity import Activity
+    from longwave.inspector.inspector import Inspector
+    from longwave.inspector.observed import Observed
+
+    activity = Activity()
+    Inspector(app, activity, TokenAccess(token), mode=app.settings.mode, root=app.settings.root)
+    app.served = Observed(app, activity)
 
 
 def _settings(root: str | os.PathLike[str] | None, config: Mapping[str, Any]) -> Settings:

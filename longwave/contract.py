@@ -7,6 +7,7 @@ the server tells the `Session` what happens, and the session speaks through its 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal, Protocol, TypeAlias
 
@@ -26,6 +27,7 @@ __all__ = [
     "StreamReply",
     "UpgradeReply",
     "failed_reply",
+    "is_loopback",
 ]
 
 Address: TypeAlias = tuple[str, int]
@@ -247,6 +249,21 @@ class Application(Protocol):
 
         Waits for what is still running, within its own limits.
         """
+
+
+def is_loopback(address: Address | None) -> bool:
+    """Return whether a client is on this machine.
+
+    One behind a Unix socket may be anywhere.
+    """
+    if address is None:
+        return False
+    try:
+        ip = ipaddress.ip_address(address[0])
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
 
 
 def failed_reply() -> FullReply:

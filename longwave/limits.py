@@ -42,6 +42,8 @@ class Limits(Struct, frozen=True):
     """Bytes waiting for one peer or stream; past it the policy for slow clients. Centrifugo: 1 MiB."""
     outgoing_total: int = 1024 * MIB
     """Bytes waiting for all peers and streams of a worker; past it the largest are over their bound."""
+    backplane: int = 16 * MIB
+    """Bytes waiting for one other worker; past it publications are dropped for that one."""
     unfinished_total: int = 256 * MIB
     """Bytes of all unfinished WebSocket messages of a worker; past it 1009 for the largest."""
     waiting_messages: int = 64

@@ -13,6 +13,7 @@ NEVER = {
     "longwave.dev",
     "longwave.testing",
     "longwave.asgi",
+    "longwave.inspector",
     "longwave.backplane.memory",
     "longwave.backplane.redis",
     "longwave.backplane.nats",

@@ -27,13 +27,15 @@ ROOMS: dict[str, set[str]] = {
     "asgi": LEAVES | {"contract", "core"},
     "assemble": LEAVES
     | {"backplane", "contract", "core", "hub", "routing", "config", "app", "web", "asgi", "inspector"},
-    "inspector": LEAVES | {"contract", "hub", "routing", "app"},
+    "inspector": LEAVES | {"contract", "core", "hub", "routing", "app"},
     "dev": LEAVES | {"contract", "routing", "config", "app", "web", "server", "assemble", "inspector"},
     "testing": LEAVES
     | {"contract", "core", "hub", "app", "asgi", "config", "assemble", "server", "backplane"},
     "cli": LEAVES
     | {
+        "backplane",
         "contract",
+        "core",
         "routing",
         "config",
         "app",

@@ -35,6 +35,7 @@ PASSED = {
     "limits.fragments": f"{MESSAGES}:test_messages_at_a_limit_and_past_it",
     "limits.outgoing": f"{SLOW}:test_a_slow_peer_is_closed",
     "limits.outgoing_total": f"{SLOW}:test_all_outgoing_buffers_together",
+    "limits.backplane": "tests.e2e.test_workers:test_a_stalled_worker_holds_up_no_other",
     "limits.unfinished_total": f"{MESSAGES}:test_all_unfinished_messages_together",
     "limits.waiting_messages": "tests.e2e.test_backpressure:test_a_slow_hook_slows_its_client_down",
     "limits.message_rate": f"{MESSAGES}:test_messages_per_second",

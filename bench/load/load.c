@@ -706,7 +706,7 @@ static void join_one(Client *c, int wire, int role, uint32_t index, const char *
     snprintf(with_number, sizeof with_number, path, index);
     send_bytes(c, head, make_head(head, sizeof head, wire, with_number));
     handshakes++;
-    if (wire == WEBSOCKET)
+    if (wire == WEBSOCKET && role != PUBLISHER) /* which may come after streams that have no head yet */
         await_handshakes(AT_ONCE - 1, PATIENCE);
     else if (client_count % AT_ONCE == 0)
         await_handshakes(0, 0.02);

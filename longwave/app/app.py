@@ -254,8 +254,12 @@ class App:
         self._claims = (*self._claims, source)
         self._renew()
 
+    def add_plugin(self, plugin: Plugin) -> None:
+        """Run one plugin more, from the next start on."""
+        self._plugins.append(plugin)
+
     def add_layer(self, middleware: Middleware) -> None:
-        """Put a layer around all that answers but claims; an exchange of code leaves it where it is."""
+        """Put a layer around all that answers but claims; it outlives exchanges of code."""
         self._layers = (*self._layers, middleware)
         self._renew()
 
@@ -274,20 +278,31 @@ class App:
     def handle(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answer a request: at once where nothing has to be waited for, else by a future."""
         current.set(self)
-        if self._proxies:
-            self._believe(request)
         try:
-            path, query = decode_path(request.target)
-        except RequestError as error:
-            return encode_reply(None, HTTPError(error.status, error.message), self.dev)
-        if path == "/_longwave/health":
-            return FullReply(200, [(b"content-type", b"application/json")], b'{"status":"ok"}')
-        event = Event(self, request, path, query)
+            event = self.read(request)
+        except HTTPError as error:
+            return encode_reply(None, error, self.dev)
+        if event.path == "/_longwave/health":
+            healthy = FullReply(200, [(b"content-type", b"application/json")], b'{"status":"ok"}')
+            return self._dispatcher.claim(event) or healthy
         if self._is_ready:
             return self._dispatcher.handle(event)
         if self._starting is not None and request.is_upgrade:
             return self._handle_later(event, self._starting)
         return self._refuse(event)
+
+    def read(self, request: Request) -> Event:
+        """Return the event of a request, with what trusted proxies say of it.
+
+        Raises `HTTPError` 400 for a target that is no path.
+        """
+        if self._proxies:
+            self._believe(request)
+        try:
+            path, query = decode_path(request.target)
+        except RequestError as error:
+            raise HTTPError(error.status, error.message) from error
+        return Event(self, request, path, query)
 
     async def _handle_later(self, event: Event, started: asyncio.Event) -> Reply:
         """Let a client that asks for a WebSocket wait for the end of the start-up."""

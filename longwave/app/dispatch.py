@@ -61,7 +61,7 @@ class Dispatcher:
 
     def handle(self, event: Event) -> Reply | Awaitable[Reply]:
         """Answer at once where no middleware and nothing asynchronous is in the way."""
-        if self._claims and (claimed := self._claim(event)) is not None:
+        if self._claims and (claimed := self.claim(event)) is not None:
             return claimed
         if self._middleware or event.is_upgrade:
             return self._later(event, self._chain(event, 0))
@@ -76,7 +76,8 @@ class Dispatcher:
             _end_unless(event.stream, reply)
         return reply
 
-    def _claim(self, event: Event) -> Reply | Awaitable[Reply] | None:
+    def claim(self, event: Event) -> Reply | Awaitable[Reply] | None:
+        """Return the answer of the first claim that has one, or None."""
         try:
             for claim in self._claims:
                 value = claim(event, None)

@@ -255,7 +255,9 @@ class Runtime:
         self.streams.pop(stream, None)
 
     def stats(self) -> dict[str, int]:
-        """Return counters of the application and its hub."""
+        """Return counters of the application, its hub, and its backplane if that has any."""
+        driver = getattr(self.backplane, "stats", None)
+        counted = {} if driver is None else driver()
         return {
             "peers": sum(len(peers) for peers in self.namespaces.values()),
             "namespaces": len(self.namespaces),
@@ -264,6 +266,7 @@ class Runtime:
             "tasks": len(self._tasks),
             **self.passed,
             **self.hub.stats(),
+            **{name if name.startswith("limits.") else f"backplane.{name}": n for name, n in counted.items()},
         }
 
     def _tell_error(self, error: BaseException, stage: str) -> None:

@@ -21,10 +21,11 @@ INTERNAL_ERROR = 1011
 
 
 class ServiceSocket:
-    """The session of one such WebSocket, whose name is for the log; JSON both ways, an object per message.
+    """The session of one such WebSocket: JSON both ways, an object per message.
 
-    `opened` is called when it may be sent to, `told` with each object that comes, `gone` at the end of one
-    that was opened. Whoever does not read is closed as any slow peer is (`limits.outgoing`).
+    Its name is for the log. `opened` is called when it may be sent to, `told` with each object that comes,
+    `gone` at the end of one that was opened. Whoever does not read is closed as any slow peer is
+    (`limits.outgoing`).
     """
 
     def __init__(

@@ -208,8 +208,13 @@ class AsgiLink:
             self.task.cancel()
 
     def cork(self) -> None:
-        """Start no task for what is written until `flush`, which the caller awaits."""
+        """Start no task for what is written until `uncork`; the caller awaits `flush`."""
         self._corked = True
+
+    def uncork(self) -> bool:
+        """Take back `cork`; returns whether there is anything to `flush`."""
+        self._corked = False
+        return bool(self._outbox) or self.ending is not None
 
     async def flush(self) -> None:
         """Send all that waits, and the end of a closing link; one flush runs at a time."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from longwave.asgi.http import complete, refusal
 from longwave.asgi.link import AsgiLink, Message, Receive, Scope, Send
@@ -21,6 +22,9 @@ __all__ = ["WebSocketLink", "serve_websocket"]
 
 error_log = logging.getLogger("longwave.error")
 
+SUSPENDED: Final = 20e-6
+"""Seconds of waiting for a message after which others have had their turn: `receive` was suspended."""
+
 
 class WebSocketLink(AsgiLink):
     """A WebSocket: pieces are lists of `websocket.send`; reading can be paused."""
@@ -36,7 +40,8 @@ class WebSocketLink(AsgiLink):
     @property
     def held(self) -> bool:
         """Whether messages of the client must wait."""
-        return (self._paused or self.full) and self.ending is None
+        is_full = 2 * (self._outbox.size + self._flying) > self._bound
+        return (self._paused or is_full) and self.ending is None
 
     def pause(self) -> None:
         """Ask for no further messages."""
@@ -62,7 +67,13 @@ class WebSocketLink(AsgiLink):
 
         What is published within one turn is joined.
         """
-        if self.buffered + piece.size <= self._bound:
+        size = piece.size
+        if 2 * (self._outbox.size + self._flying + size) <= self._bound and self.ending is None:
+            self._outbox.add(piece, size)
+            if not self._corked:
+                self._stir()
+            return SendStatus.SENT
+        if self.buffered + size <= self._bound:
             return super().write(piece)
         status = SendStatus.SENT
         for one in piece.split():
@@ -93,6 +104,18 @@ class WebSocketLink(AsgiLink):
         # uvicorn says 1005 for a connection that was lost as well, and then leaves the reason out.
         lost = code == 1006 or (code == 1005 and "reason" not in message)
         self.finish(1006 if lost else code, message.get("reason") or "")
+
+    async def _send_batch(self) -> None:
+        only = self._outbox.only()
+        if only is None:
+            await super()._send_batch()
+            return
+        self._flying += only.size
+        for one in only.split():
+            await self._send(one[0])
+            self._flying -= one.size
+            if self._high or self._waiting:
+                self._took()
 
     def _messages(self, pieces: list[Piece]) -> list[tuple[Message, int]]:
         return [(one[0], one.size) for piece in pieces for one in piece.split()]
@@ -200,14 +223,17 @@ class _Reader:
             self._task.cancel()
 
     async def _run(self) -> None:
-        link, receive = self._link, self._receive
-        time = asyncio.get_running_loop().time
-        state = self._state
+        link, receive, state = self._link, self._receive, self._state
         most, turn = state.limits.messages_per_turn, state.timeouts.turn
-        count, since = 0, time()
+        short, rate = state.limits.message // 4, self._rate
+        count, since = 0, monotonic()
+        done = since
         try:
             while True:
                 message = await receive()
+                now = monotonic()
+                if now - done > SUSPENDED:
+                    count, since = 0, now
                 if message["type"] != "websocket.receive":
                     link.disconnected(message)
                     return
@@ -217,17 +243,20 @@ class _Reader:
                     continue  # what comes after our close is not heard, but its answer is
                 text = message.get("text")
                 data = bytes(message["bytes"]) if text is None else text
-                if self._allows(data, time()):
+                # A character has at most four bytes: most texts need not be encoded to be measured.
+                if (rate is None and len(data) <= short) or self._allows(data, now):
                     link.cork()
                     self._hand_over(data, text is not None)
-                await link.flush()
+                if link.uncork():
+                    await link.flush()
                 count += 1
-                late = time() - since > turn
-                if late or count >= most:
+                done = monotonic()
+                if count >= most or done - since > turn:
                     # Servers hand over what they have without a pause; others must get their turn.
-                    state.passed("timeouts.turn" if late else "limits.messages_per_turn")
+                    state.passed("limits.messages_per_turn" if count >= most else "timeouts.turn")
                     await asyncio.sleep(0)
-                    count, since = 0, time()
+                    count = 0
+                    since = done = monotonic()
         except OSError:
             link.abort()
         except Exception as error:
@@ -244,7 +273,6 @@ class _Reader:
     def _allows(self, data: str | bytes, now: float) -> bool:
         limit = self._state.limits.message
         size = len(data)
-        # A character has at most four bytes: most texts need not be encoded to be measured.
         if size > limit or (isinstance(data, str) and 4 * size > limit and len(data.encode()) > limit):
             self._state.passed("limits.message")
             self._link.close(1009, f"a message has at most {limit} bytes")

@@ -9,7 +9,13 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Claim"]
+__all__ = ["NOT_SHARED", "Claim"]
+
+NOT_SHARED = (
+    "another process serves %s on this machine: the two do not share publications. "
+    "Run `longwave start --workers`, or give create_app() a backplane"
+)
+"""What the log says where a claim cannot be taken, with the folder."""
 
 
 class Claim:

@@ -7,17 +7,19 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from longwave.cli.front import FrontEnd
+from longwave.cli.hmr import HmrListener
 from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
+from longwave.cli.shortcuts import Shortcuts
 from longwave.cli.terminal import RouteLine, Terminal, count, few, open_browser
 from longwave.config import Settings, load_settings
 from longwave.config.files import CONFIG_FILE
 from longwave.dev.failures import Failure
-from longwave.dev.feed import Swapped
+from longwave.dev.feed import Page, Swapped
 from longwave.dev.supervisor import Start, Supervisor
 from longwave.dev.vite import find_vite
 from longwave.dev.watch import is_watched
@@ -53,9 +55,19 @@ def run_dev(root: Path, config: Path | None, mode: str | None, overrides: Mappin
             dev.listen(dev.settings)
         files = [config.absolute()] if config is not None else []
         supervisor = Supervisor(root, dev.prepare, dev, files, dev.is_setting)
-        return asyncio.run(dev.front.beside(supervisor.run()))
+        return asyncio.run(dev.front.beside(dev.run(supervisor)))
     finally:
         dev.close()
+
+
+HINT = ("  press ", ("h", "bold"), " + enter for help")
+HELP = (
+    ("r", "restart: a new process, with all state gone"),
+    ("u", "show the addresses"),
+    ("o", "open the browser"),
+    ("c", "clear the screen"),
+    ("q", "quit"),
+)
 
 
 class DevServer:
@@ -75,9 +87,22 @@ class DevServer:
         self._bound: Settings | None = None
         self._terminal = Terminal()
         self.front = FrontEnd(self._terminal)
+        self._hmr = HmrListener(self._terminal.notice)
         self._shown = False
+        self._shortcuts: Shortcuts | None = None
         self._imported: dict[str, Path] = {}
         self._problems: list[Failure] = []
+
+    async def run(self, supervisor: Supervisor) -> int:
+        """Let a supervisor serve, and do what is typed; returns the exit code."""
+        shortcuts = Shortcuts(self.actions(supervisor), self._terminal.interrupted)
+        if self._terminal.is_watched:
+            shortcuts.begin()
+        self._shortcuts = shortcuts
+        try:
+            return await supervisor.run()
+        finally:
+            shortcuts.end()
 
     def load(self) -> Settings:
         """Load the settings as they are now.
@@ -108,12 +133,14 @@ class DevServer:
             self.close()
             self._socket, self._bound = sock, settings
             self._shown = False
+        self._hmr.listen(settings)
 
     def close(self) -> None:
         """Give the socket up."""
         if self._socket is not None and self._bound is not None:
             close_socket(self._bound, self._socket)
         self._socket = self._bound = None
+        self._hmr.close()
 
     def prepare(self) -> Start:
         """Return what the next worker is started with."""
@@ -126,18 +153,19 @@ class DevServer:
             "options": self._options,
             "fd": self._socket.fileno(),
             "vite": self.front.port(settings),
+            "hmr": self._hmr.task(),
         }
-        return Start([sys.executable, "-c", BOOT, json.dumps(task)], [self._socket])
+        return Start([sys.executable, "-c", BOOT, json.dumps(task)], [self._socket, *self._hmr.sockets])
 
     # What the supervisor tells.
 
-    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
+    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str], why: str) -> None:
         """Show the banner, or what changed; then the routes that do not work."""
         assert self.settings is not None
         if not self._shown:
             self._show_banner(message, seconds, self.settings)
         else:
-            self._terminal.restarted(changed, seconds)
+            self._terminal.restarted(changed, seconds, why)
         self._show_problems([Failure(**problem) for problem in message["problems"]])
 
     def swapped(self, news: Swapped) -> None:
@@ -145,46 +173,91 @@ class DevServer:
         self._terminal.swapped(news.files, news.seconds, outcome_of(news), mended=news.mended)
         self._show_problems(news.problems)
 
+    def page(self, news: Page) -> None:
+        """Show which files of pages changed."""
+        self._terminal.page(news.files, "reload" if news.does_reload else "new style")
+
     def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
         """Show what is wrong, and what is served now."""
-        if changed:
-            self._terminal.notice(f"changed: {few(changed)}")
+        others = [name for name in changed if name != failure.file]
+        if others:
+            self._terminal.notice(f"changed: {few(others)}")
         what = "The code from before goes on" if serving else "Nothing is served"
-        self._terminal.error(f"{failure}\n  {what} until a file changes.")
+        self._terminal.failure(str(failure), f"{what} until a file changes.")
 
     def died(self, code: int) -> None:
         """Show that the worker is gone."""
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        self._terminal.error(f"the worker ended {how}.\n  Nothing is served until a file changes.")
+        self._terminal.failure(f"the worker ended {how}.", "Nothing is served until a file changes.")
 
     def notice(self, text: str) -> None:
         """Show a line."""
         self._terminal.notice(text)
 
+    def interrupted(self) -> None:
+        """Take note that the worker wrote to the terminal."""
+        self._terminal.interrupted()
+
     def _show_problems(self, problems: Sequence[Failure]) -> None:
         """Show what is wrong with single routes, each once as long as it is."""
         for problem in problems:
             if problem not in self._problems:
-                self._terminal.error(str(problem))
+                self._terminal.failure(str(problem))
         self._problems = list(problems)
 
     def _show_banner(self, message: Mapping[str, Any], seconds: float, settings: Settings) -> None:
         self._shown = True
-        assert self._socket is not None
-        address = self._socket.getsockname()
-        if isinstance(address, tuple):
-            local, network = local_urls(settings, address[1]), network_urls(settings, address[1])
-        else:
-            local, network = [f"unix:{address}"], []
+        local, network, inspector = self._addresses()
+        are_read = self._shortcuts is not None and self._shortcuts.are_read
         self._terminal.banner(
             seconds,
             local=local,
             network=network,
+            inspector=inspector,
             routes=[RouteLine(**route) for route in message["routes"]],
             hidden=settings.hidden(),
+            hint=HINT if are_read else (),
         )
-        if settings.server.open and isinstance(address, tuple):
-            open_browser(local[0], settings.server.open)
+        if settings.server.open:
+            self._open()
+
+    def _addresses(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the addresses for this machine, those for others, and the inspector's."""
+        assert self._socket is not None and self._bound is not None
+        address = self._socket.getsockname()
+        if not isinstance(address, tuple):
+            return [f"unix:{address}"], [], []
+        local = local_urls(self._bound, address[1])
+        has_inspector = (self.settings or self._bound).inspector.enabled
+        inspector = [f"{local[0]}_longwave/"] if has_inspector else []
+        return local, network_urls(self._bound, address[1]), inspector
+
+    # What is typed.
+
+    def actions(self, supervisor: Supervisor) -> dict[str, Callable[[], object]]:
+        """Return what each letter does."""
+        return {
+            "r": supervisor.restart,
+            "u": self._show_addresses,
+            "o": self._open,
+            "c": self._terminal.clear,
+            "q": supervisor.stop,
+            "h": self._show_help,
+        }
+
+    def _show_addresses(self) -> None:
+        if self._socket is not None:
+            self._terminal.addresses(*self._addresses())
+
+    def _open(self) -> None:
+        if self.settings is not None and self._socket is not None:
+            address = self._addresses()[0][0]
+            if not address.startswith("unix:"):
+                open_browser(address, self.settings.server.open or True)
+
+    def _show_help(self) -> None:
+        for letter, what in HELP:
+            self._terminal.line("  ", (letter, "bold"), (" + enter", "dim"), f"  {what}")
 
 
 def outcome_of(news: Swapped) -> list[str]:

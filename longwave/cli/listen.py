@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 
 from longwave.config import Settings
 from longwave.errors import ConfigError
-from longwave.server.listener import inherited_socket, tcp_sockets, unix_socket
+from longwave.server.listener import inherited_socket, more_sockets, tcp_sockets, unix_socket
 
-__all__ = ["bind_socket", "close_socket", "local_urls", "network_urls"]
+__all__ = ["bind_hmr_socket", "bind_slots", "bind_socket", "close_socket", "local_urls", "network_urls"]
 
 BACKLOG = 2048
 """Connections that wait while no worker accepts; the system may allow fewer. uvicorn: 2048."""
@@ -19,11 +20,12 @@ WILDCARDS = ("0.0.0.0", "::")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def bind_socket(settings: Settings) -> socket.socket:
+def bind_socket(settings: Settings, *, shared: bool = False) -> socket.socket:
     """Return the listening socket of a server whose worker inherits it.
 
     `localhost` is 127.0.0.1 here, at a port that ::1 has free as well: browsers try both. A taken port is an
-    error with `server.strict_port`, else the next free one is taken. Raises `ConfigError`.
+    error with `server.strict_port`, else the next free one is taken. `shared` is that of `tcp_sockets`.
+    Raises `ConfigError`.
     """
     server = settings.server
     if server.fd is not None:
@@ -32,20 +34,43 @@ def bind_socket(settings: Settings) -> socket.socket:
         sock = unix_socket(os.fspath(server.uds))
         sock.listen(BACKLOG)
         return sock
-    tries = 1 if server.strict_port or not server.port else min(PORTS_TRIED, 65536 - server.port)
-    for port in range(server.port, server.port + tries):
-        try:
-            return _bind(server.host, port, settings.timeouts.response)
-        except ConfigError as error:
-            raise ConfigError(f"{error}{_sources(settings)}") from None
-        except OSError:
-            continue
-    ports = (
-        f"port {server.port} is" if tries == 1 else f"ports {server.port} to {server.port + tries - 1} are"
-    )
-    raise ConfigError(
-        f"{ports} taken; stop the program that has it, or set another --port{_sources(settings)}"
-    )
+    return _first_free(settings, server.port, "server.port", "--port", shared=shared)
+
+
+def bind_hmr_socket(settings: Settings) -> socket.socket | None:
+    """Return the listening socket of HMR, or None where it shares the server's.
+
+    It listens where the server does, at `server.hmr.port`, or at the next one as `bind_socket` does. Raises
+    `ConfigError`.
+    """
+    hmr = settings.server.hmr
+    if not hmr.enabled or hmr.port is None or (hmr.port and hmr.port == settings.server.port):
+        return None
+    return _first_free(settings, hmr.port, "server.hmr.port", "server.hmr.port")
+
+
+def bind_slots(settings: Settings, count: int) -> list[list[socket.socket]]:
+    """Return the listening sockets of each of so many workers.
+
+    Each has its own where the kernel deals connections out among sockets of one address (Linux); else, and at
+    a Unix or an inherited socket, all have the same. Raises `ConfigError`.
+    """
+    server = settings.server
+    if server.fd is not None or server.uds is not None:
+        return [[bind_socket(settings)]] * count
+    balances = sys.platform == "linux"
+    unacknowledged = settings.timeouts.response
+    if server.strict_port:
+        first = tcp_sockets(server.host, server.port, unacknowledged=unacknowledged, shared=balances)
+    else:
+        first = [bind_socket(settings, shared=balances)]
+    if not balances:
+        return [first] * count
+    try:
+        others = [more_sockets(first, unacknowledged=unacknowledged) for _ in range(count - 1)]
+    except OSError as error:
+        raise ConfigError(f"cannot listen {count} times: {error.strerror}; use fewer --workers") from None
+    return [first, *others]
 
 
 def close_socket(settings: Settings, sock: socket.socket) -> None:
@@ -81,7 +106,26 @@ def _url(settings: Settings, host: str, port: int) -> str:
     return f"{scheme}://{name}/" if port == default else f"{scheme}://{name}:{port}/"
 
 
-def _bind(host: str, port: int, unacknowledged: float) -> socket.socket:
+def _first_free(
+    settings: Settings, first: int, key: str, remedy: str, *, shared: bool = False
+) -> socket.socket:
+    """Bind a port or, without `server.strict_port`, the next that is free; raises `ConfigError`."""
+    host = settings.server.host
+    tries = 1 if settings.server.strict_port or not first else min(PORTS_TRIED, 65536 - first)
+    for port in range(first, first + tries):
+        try:
+            return _bind(host, port, settings.timeouts.response, shared)
+        except ConfigError as error:
+            raise ConfigError(f"{error}{_sources(settings, key)}") from None
+        except OSError:
+            continue
+    ports = f"port {first} is" if tries == 1 else f"ports {first} to {first + tries - 1} are"
+    raise ConfigError(
+        f"{ports} taken; stop the program that has it, or set another {remedy}{_sources(settings, key)}"
+    )
+
+
+def _bind(host: str, port: int, unacknowledged: float, shared: bool) -> socket.socket:
     """Bind the first address of a host; raises `OSError` for a taken port, `ConfigError` for the rest."""
     if host == "localhost" and port:
         # Whoever has the other half of "localhost" would get half of our clients.
@@ -92,7 +136,10 @@ def _bind(host: str, port: int, unacknowledged: float) -> socket.socket:
                 raise
     try:
         first, *others = tcp_sockets(
-            "127.0.0.1" if host == "localhost" else host, port, unacknowledged=unacknowledged
+            "127.0.0.1" if host == "localhost" else host,
+            port,
+            unacknowledged=unacknowledged,
+            shared=shared,
         )
     except ConfigError as error:
         # Its text is for people; what it was made of tells whether another port may do.
@@ -105,12 +152,12 @@ def _bind(host: str, port: int, unacknowledged: float) -> socket.socket:
     return first
 
 
-def _sources(settings: Settings) -> str:
+def _sources(settings: Settings, key: str) -> str:
     """Return where host and port were set, which may be a variable that nobody thought of."""
     places = [
-        f"server.{name} = {origin.value} is from {origin.source}"
-        for name in ("host", "port")
-        if (origin := settings.provenance[f"server.{name}"]).source != "default"
+        f"{name} = {origin.value} is from {origin.source}"
+        for name in ("server.host", key)
+        if (origin := settings.provenance[name]).source != "default"
     ]
     return f" ({', '.join(places)})" if places else ""
 

@@ -45,6 +45,7 @@ def project_options(function: F) -> F:
         click.option("-c", "--config", type=click.Path(path_type=Path), help="Another longwave.config.py."),
         click.option("--mode", help="Which .env files are read, and what a config function is told."),
         click.option("--log-level", type=click.Choice(LEVELS), help="The least grave message that is shown."),
+        click.option("--no-color", is_flag=True, help="Write without colours, as NO_COLOR does."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -89,6 +90,7 @@ def dev(root: Path, config: Path | None, mode: str | None, **flags: Any) -> int:
 @cli.command()
 @project_options
 @server_options
+@click.option("--workers", type=click.IntRange(0), help="Processes that serve; 0 is one per processor.")
 @click.option("--uds", type=click.Path(path_type=Path), help="Listen at a Unix socket.")
 @click.option("--fd", type=click.IntRange(0), help="Listen at an inherited socket.")
 @click.option("--ssl-certfile", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
@@ -101,6 +103,10 @@ def start(root: Path, config: Path | None, mode: str | None, **flags: Any) -> in
     with sentences(root, flags):
         settings = _load(root, config, mode, "start", flags)
         check_built(settings)
+        if (count := settings.server.worker_count()) > 1:
+            from longwave.cli.workers import run_workers
+
+            return run_workers(settings, count, config, mode, overrides_of(flags))
         return run_start(settings)
 
 
@@ -134,6 +140,7 @@ def routes(root: Path, config: Path | None, mode: str | None, command: Any, **fl
 @cli.command("config")
 @project_options
 @command_option
+@server_options
 @click.option("--explain", is_flag=True, help="Show where each value came from.")
 def show_config(
     root: Path, config: Path | None, mode: str | None, command: Any, explain: bool, **flags: Any
@@ -167,6 +174,9 @@ def sentences(root: Path, flags: dict[str, Any]) -> Iterator[None]:
 
     `debug` shows the traceback as well.
     """
+    if flags.pop("no_color", False):
+        # For the processes that are started as well, whatever they are.
+        os.environ["NO_COLOR"] = "1"
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from longwave.assemble import App, create_app
 from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
@@ -13,16 +14,20 @@ from longwave.cli.terminal import RouteLine, Terminal, open_browser
 from longwave.config import Settings
 from longwave.server.worker import Server, ServerOptions, run
 
+if TYPE_CHECKING:
+    from longwave.backplane.workers import WorkersBackplane
+
 __all__ = ["load_app", "options_of", "route_lines", "run_start"]
 
 
-def load_app(settings: Settings) -> App:
+def load_app(settings: Settings, backplane: WorkersBackplane | None = None) -> App:
     """Make the application of a project.
 
-    What its `.env` files add is in the environment before its code runs.
+    What its `.env` files add is in the environment before its code runs. `backplane` is for one worker of
+    several.
     """
     os.environ.update(settings.environment)
-    return create_app(settings.root, settings=settings)
+    return create_app(settings.root, settings=settings, backplane=backplane)
 
 
 def options_of(settings: Settings, fd: int | None = None) -> ServerOptions:
@@ -38,7 +43,8 @@ def options_of(settings: Settings, fd: int | None = None) -> ServerOptions:
         ssl_keyfile_password=server.ssl_keyfile_password,
         limits=settings.limits,
         timeouts=settings.timeouts,
-        access_log=settings.log.access,
+        # `dev` has lines of its own for them.
+        access_log=settings.log.access and settings.command == "start",
     )
 
 
@@ -73,7 +79,7 @@ def run_start(settings: Settings) -> int:
             if settings.server.open and server.port:
                 open_browser(local[0], settings.server.open)
 
-        return run(app, options_of(settings, fd), on_ready)
+        return run(app.served, options_of(settings, fd), on_ready)
 
 
 def _text(path: os.PathLike[str] | None) -> str | None:

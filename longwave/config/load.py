@@ -20,6 +20,7 @@ from longwave.config.settings import (
     FeatureSettings,
     FrontendSettings,
     HmrSettings,
+    InspectorSettings,
     LogSettings,
     Origin,
     SecuritySettings,
@@ -114,6 +115,7 @@ def _settings(layers: Sequence[Layer], *, root: Path, command: Command, mode: st
     raise_problems([problem for layer in layers for problem in layer.problems] + _contradictions(provenance))
     values = {key: origin.value for key, origin in provenance.items()}
     vite = ViteSettings(enabled=values["frontend.vite"], **_section(ViteSettings, "frontend.vite", values))
+    inspector = _section(InspectorSettings, "inspector", values)
     hmr = HmrSettings(enabled=values["server.hmr"], **_section(HmrSettings, "server.hmr", values))
     return Settings(
         root=root,
@@ -126,6 +128,7 @@ def _settings(layers: Sequence[Layer], *, root: Path, command: Command, mode: st
         limits=Limits(**_section(Limits, "limits", values)),
         timeouts=Timeouts(**_section(Timeouts, "timeouts", values)),
         frontend=FrontendSettings(vite),
+        inspector=InspectorSettings(enabled=values["inspector"], **inspector),
         log=LogSettings(**_section(LogSettings, "log", values)),
         provenance=provenance,
         **about,

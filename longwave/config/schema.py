@@ -18,6 +18,7 @@ from longwave.config.settings import (
     CompressionSettings,
     FeatureSettings,
     HmrSettings,
+    InspectorSettings,
     LogSettings,
     SecuritySettings,
     ServerSettings,
@@ -43,10 +44,10 @@ ALIASES: Mapping[str, str] = {
 }
 """Names of the original, and ours."""
 
-SWITCHES: Mapping[str, bool] = {"server.hmr": True, "frontend.vite": False}
+SWITCHES: Mapping[str, bool] = {"server.hmr": True, "frontend.vite": False, "inspector": True}
 """Keys that are tables too: whether they are on by default. A table switches them on."""
 
-SECRETS = frozenset({"server.ssl_keyfile_password"})
+SECRETS = frozenset({"server.ssl_keyfile_password", "inspector.token"})
 """Keys whose values are never printed."""
 
 
@@ -118,8 +119,8 @@ def _kinds() -> dict[str, Kind]:
     kinds |= {
         f"timeouts.{field.name}": _seconds(field.name in _TIMEOUTS_OFF_AT_0) for field in fields(Timeouts)
     }
-    kinds |= {"frontend.vite": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag)}
-    kinds |= {"frontend.vite.root": PATH, "frontend.vite.dist": PATH}
+    kinds |= {"frontend.vite": SWITCH, "frontend.vite.root": PATH, "frontend.vite.dist": PATH}
+    kinds |= {"inspector": SWITCH, "inspector.token": _secret(16)}
     return kinds | {f"log.{name}": kind for name, kind in _LOG.items()}
 
 
@@ -151,6 +152,15 @@ def _filled(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError
     return value
+
+
+def _secret(least: int) -> Kind:
+    def check(value: Any) -> str:
+        if len(_filled(value).strip()) < least:
+            raise ValueError
+        return str(value).strip()
+
+    return Kind(f"a string of at least {least} characters", check, check)
 
 
 def _no_text(text: str) -> Any:
@@ -202,6 +212,15 @@ def _texts(expected: str, check_item: Callable[[Any], str]) -> Kind:
     return Kind(expected, check, parse)
 
 
+def _texts_or_true(expected: str, check_item: Callable[[Any], str]) -> Kind:
+    texts = _texts(expected, check_item)
+    return Kind(
+        expected,
+        lambda value: True if value is True else texts.check(value),
+        lambda text: True if text.strip().lower() == "true" else texts.parse(text),
+    )
+
+
 def _choice(choices: Mapping[str, str], expected: str) -> Kind:
     def check(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -227,6 +246,23 @@ def _flag_or_text(expected: str, yes: Any, no: Any) -> Kind:
 _ORIGIN = (
     r"\*|([a-z][a-z0-9+.\-]*://)?((\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*\.?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 )
+
+
+def _host(value: Any) -> str:
+    """Check `example.com`, or `.example.com` for it and every name below it; no port."""
+    text = _filled(value).strip().lower()
+    if re.fullmatch(r"\.?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*", text) is None:
+        raise ValueError
+    return text
+
+
+def _url_path(value: Any) -> str:
+    """Check a path that needs no encoding; its first slash may be missing."""
+    text = _filled(value).strip()
+    path = "/" + text.removeprefix("/")
+    if re.fullmatch(r"[\w./~!$&'()*+,;=:@-]*", path, re.ASCII) is None or "/." in path or "//" in path:
+        raise ValueError
+    return text
 
 
 def _origin(value: Any) -> str:
@@ -259,9 +295,11 @@ _SECTIONS: Mapping[str, Callable[[], Any]] = {
     "limits": Limits,
     "timeouts": Timeouts,
     "frontend.vite": ViteSettings,
+    "inspector": InspectorSettings,
     "log": LogSettings,
 }
 FLAG = Kind("true or false", functools.partial(_typed, bool), _parse_flag)
+SWITCH = Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag)
 TEXT = Kind("a string", _filled, _filled)
 PATH = Kind("the path of a file", _path, _path)
 PORT = _integer(0, 65535, "an integer from 0 to 65535")
@@ -272,8 +310,10 @@ _SERVER = {
     "port": PORT,
     "strict_port": FLAG,
     "open": _flag_or_text("true, false, or the path of a page", True, False),
-    "hmr": Kind("true, false or a table", functools.partial(_typed, bool), _parse_flag),
+    "allowed_hosts": _texts_or_true("a list of host names, or true for every one", _host),
+    "hmr": SWITCH,
     "proxy": Kind(EXPECTED, check_rules, _no_text),
+    "workers": _count(True),
     "uds": PATH,
     "fd": _integer(0, None, "the number of an open file"),
     "ssl_certfile": PATH,
@@ -283,7 +323,7 @@ _SERVER = {
 _HMR = {
     "host": TEXT,
     "port": PORT,
-    "path": TEXT,
+    "path": Kind("the path of a URL", _url_path, _url_path),
     "protocol": _choice({"ws": "ws", "wss": "wss"}, '"ws" or "wss"'),
     "client_port": PORT,
     "timeout": _seconds(False),

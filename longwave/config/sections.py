@@ -17,6 +17,7 @@ __all__ = [
     "FeaturesConfig",
     "FrontendConfig",
     "HmrConfig",
+    "InspectorConfig",
     "LimitsConfig",
     "LogConfig",
     "NitroConfig",
@@ -64,8 +65,10 @@ class ServerConfig(TypedDict, total=False):
     port: int
     strict_port: bool
     open: bool | str
+    allowed_hosts: Sequence[str] | Literal[True]
     hmr: bool | HmrConfig
     proxy: Mapping[str, str | ProxyConfig]
+    workers: int
     uds: str | os.PathLike[str]
     fd: int
     ssl_certfile: str | os.PathLike[str]
@@ -113,6 +116,7 @@ class LimitsConfig(TypedDict, total=False):
     fragments: int
     outgoing: int
     outgoing_total: int
+    backplane: int
     unfinished_total: int
     waiting_messages: int
     message_rate: int
@@ -149,6 +153,12 @@ class FrontendConfig(TypedDict, total=False):
     vite: bool | ViteConfig
 
 
+class InspectorConfig(TypedDict, total=False):
+    """The page that shows what goes on; `inspector`."""
+
+    token: str
+
+
 class LogConfig(TypedDict, total=False):
     """What is written to the terminal; `log`."""
 
@@ -178,6 +188,7 @@ class Config(TypedDict, total=False):
     limits: LimitsConfig
     timeouts: TimeoutsConfig
     frontend: FrontendConfig
+    inspector: bool | InspectorConfig
     log: LogConfig
     experimental: ExperimentalConfig
     nitro: NitroConfig

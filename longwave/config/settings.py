@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,7 @@ __all__ = [
     "FrontendSettings",
     "Hidden",
     "HmrSettings",
+    "InspectorSettings",
     "LogLevel",
     "LogSettings",
     "Origin",
@@ -40,12 +42,17 @@ class HmrSettings(Struct, frozen=True):
 
     enabled: bool = True
     host: str | None = None
+    """Where the page connects to, if not to where it came from."""
     port: int | None = None
+    """A port of its own, if not the server's; 0 is any free one."""
     path: str | None = None
     protocol: Literal["ws", "wss"] | None = None
     client_port: int | None = None
+    """The port that the page connects to, where a proxy stands before us."""
     timeout: float = 30.0
+    """Seconds between two pings of a page."""
     overlay: bool = True
+    """Whether an error covers the page."""
 
 
 class ServerSettings(Struct, frozen=True):
@@ -59,9 +66,13 @@ class ServerSettings(Struct, frozen=True):
     """Whether a taken port is an error; else the next free one is used. True in `start`."""
     open: bool | str = False
     """Whether, or at which path, the browser is opened at the start of `dev`."""
+    allowed_hosts: tuple[str, ...] | Literal[True] = ()
+    """Names that `dev` answers to beside localhost, addresses and `host`: exact, `.example.com`, or True."""
     hmr: HmrSettings = field(default_factory=HmrSettings)
     proxy: tuple[ProxyRule, ...] = ()
     """Paths that another server answers, in `dev`; in a file a table of them."""
+    workers: int = 1
+    """Processes that serve, in `start`; 0 is one per processor."""
     uds: Path | None = None
     """Path of a Unix socket."""
     fd: int | None = None
@@ -70,6 +81,14 @@ class ServerSettings(Struct, frozen=True):
     """PEM file with the certificate chain (and the key, where `ssl_keyfile` is not set)."""
     ssl_keyfile: Path | None = None
     ssl_keyfile_password: str | None = None
+
+    def worker_count(self) -> int:
+        """Return how many processes serve."""
+        if self.workers:
+            return self.workers
+        # Those that this process may use; macOS does not say.
+        count = getattr(os, "sched_getaffinity", None)
+        return len(count(0)) if count is not None else os.cpu_count() or 1
 
     def __repr__(self) -> str:
         # It may end up in a log, the password must not.
@@ -124,6 +143,22 @@ class LogSettings(Struct, frozen=True):
     """Whether each request is a line."""
 
 
+class InspectorSettings(Struct, frozen=True):
+    """`inspector`: the page that shows what goes on.
+
+    `inspector = false` is `enabled` false.
+    """
+
+    enabled: bool = True
+    """Whether it is there in `dev`, and in `start` where there is a token."""
+    token: str | None = None
+    """What whoever wants to see it in `start` has to know."""
+
+    def __repr__(self) -> str:
+        # It may end up in a log, the token must not.
+        return f"<InspectorSettings enabled={self.enabled}>"
+
+
 class Origin(Struct, frozen=True):
     """Where a value came from, and what it hides, the highest first."""
 
@@ -158,6 +193,7 @@ class Settings(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     frontend: FrontendSettings = field(default_factory=FrontendSettings)
+    inspector: InspectorSettings = field(default_factory=InspectorSettings)
     log: LogSettings = field(default_factory=LogSettings)
     provenance: Mapping[str, Origin] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -19,6 +19,7 @@ __all__ = [
     "WS",
     "WsWire",
     "check_close",
+    "count_frames",
     "encode_binary",
     "encode_close",
     "encode_close_answer",
@@ -152,6 +153,22 @@ def split_frames(piece: bytes) -> list[bytes]:
         frames.append(piece[start:stop])
         start = stop
     return frames
+
+
+def count_frames(piece: bytes) -> int:
+    """Return how many whole unmasked frames a piece holds."""
+    count, at, end = 0, 0, len(piece)
+    if end and piece[1] + 2 == end:
+        return 1
+    while at < end:
+        length = piece[at + 1]
+        if length == 126:
+            length = 2 + int.from_bytes(piece[at + 2 : at + 4], "big")
+        elif length == 127:
+            length = 8 + int.from_bytes(piece[at + 2 : at + 10], "big")
+        at += 2 + length
+        count += 1
+    return count
 
 
 def _encode_control(opcode: int, data: bytes, name: str) -> bytes:

@@ -45,6 +45,11 @@ class Outbox:
         self.size += size
         return SendStatus.BUFFERED if 2 * (held + self.size) > bound else SendStatus.SENT
 
+    def add(self, piece: Piece, size: int) -> None:
+        """Take a piece that the caller knows to be within the bound."""
+        self._pieces.append((piece, size))
+        self.size += size
+
     def keep(self, piece: Piece, size: int) -> None:
         """Take a piece whatever waits already; no policy ever drops it (a control frame)."""
         self._pieces.append((piece, -size))
@@ -61,6 +66,13 @@ class Outbox:
             least -= size
             taken.append(piece)
         return taken
+
+    def only(self) -> Piece | None:
+        """Remove and return the piece that waits where it is the only one, else None."""
+        if len(self._pieces) != 1:
+            return None
+        self.size = 0
+        return self._pieces.popleft()[0]
 
     def clear(self) -> None:
         """Drop all that may be dropped."""

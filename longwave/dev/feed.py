@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
 
 from longwave.dev.failures import Failure
 
-__all__ = ["Failed", "Feed", "News", "Restart", "Swapped", "decode_news", "encode_news"]
+__all__ = ["Failed", "Feed", "News", "Page", "Restart", "Swapped", "decode_news", "encode_news", "file_names"]
 
 log = logging.getLogger("longwave.dev")
 
@@ -43,10 +44,14 @@ class Swapped:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The files as they are cannot be loaded; the code from before goes on."""
+    """The files as they are cannot be loaded; the code from before goes on.
+
+    `is_next` says that a next worker could not load them: what this one swaps does not mend that.
+    """
 
     files: tuple[str, ...]
     failure: Failure
+    is_next: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,22 @@ class Restart:
     why: str
 
 
-News: TypeAlias = Swapped | Failed | Restart
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Files that pages are made of changed.
+
+    The pages that listen are `open`; they load anew, or exchange their style sheets in place.
+    """
+
+    files: tuple[str, ...]
+    does_reload: bool
+    open: int = 0
 
 
-KINDS: dict[str, type[News]] = {kind.__name__: kind for kind in (Swapped, Failed, Restart)}
+News: TypeAlias = Swapped | Failed | Restart | Page
+
+
+KINDS: dict[str, type[News]] = {kind.__name__: kind for kind in (Swapped, Failed, Restart, Page)}
 
 
 def encode_news(news: News) -> dict[str, Any]:
@@ -78,15 +95,24 @@ def decode_news(fields: Mapping[str, Any]) -> News:
     return news
 
 
+def file_names(files: Iterable[Path], root: Path) -> tuple[str, ...]:
+    """Return files as people know them.
+
+    Those in the root, which is resolved, are told from there.
+    """
+    return tuple(sorted(str(f.relative_to(root)) if f.is_relative_to(root) else str(f) for f in files))
+
+
 class Feed:
     """Tells its subscribers what happens, on the loop.
 
     Whoever comes late reads what stands: `failure` is that of the newest code, until it is mended; `problems`
-    are those of `Swapped`.
+    are those of `Swapped`; `next_failure` is that of a worker that was to take over.
     """
 
     def __init__(self, problems: Iterable[Failure] = ()) -> None:
         self.failure: Failure | None = None
+        self.next_failure: Failure | None = None
         self.problems = tuple(problems)
         self._subscribers: dict[Callable[[News], None], None] = {}
 
@@ -95,13 +121,24 @@ class Feed:
         self._subscribers[subscriber] = None
         return lambda: self._subscribers.pop(subscriber, None)
 
-    def tell(self, news: News) -> None:
-        """Pass news on; one subscriber that fails does not keep it from the others."""
+    @property
+    def standing(self) -> Failure | None:
+        """What is wrong now, the gravest first; None when nothing is."""
+        return self.next_failure or self.failure or next(iter(self.problems), None)
+
+    def tell(self, news: News, by: Callable[[News], None] | None = None) -> None:
+        """Pass news on to all but the subscriber that they are from.
+
+        One that fails does not keep it from the others.
+        """
         if isinstance(news, Failed):
-            self.failure = news.failure
+            if news.is_next:
+                self.next_failure = news.failure
+            else:
+                self.failure = news.failure
         elif isinstance(news, Swapped):
             self.failure, self.problems = None, news.problems
-        for subscriber in list(self._subscribers):
+        for subscriber in [each for each in self._subscribers if each != by]:
             try:
                 subscriber(news)
             except Exception:

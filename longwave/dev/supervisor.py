@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from longwave.dev.failures import Failure, describe_failure
-from longwave.dev.feed import Failed, News, Swapped, decode_news
-from longwave.dev.watch import Watcher
+from longwave.dev.feed import Failed, News, Page, Restart, Swapped, decode_news, encode_news, file_names
+from longwave.dev.watch import Watcher, is_page_file
 from longwave.errors import LongwaveError
 
 __all__ = ["Display", "Start", "Supervisor"]
@@ -47,11 +47,17 @@ class Start:
 class Display(Protocol):
     """What a supervisor tells the person at the terminal."""
 
-    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
-        """A worker serves; `changed` is empty the first time."""
+    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str], why: str) -> None:
+        """A worker serves; `changed` is empty the first time.
+
+        `why` says why a change took a new worker, where it is not plain from the file.
+        """
 
     def swapped(self, news: Swapped) -> None:
         """The worker swapped code under its open sockets."""
+
+    def page(self, news: Page) -> None:
+        """Files that pages are made of changed."""
 
     def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
         """What there is now cannot be loaded.
@@ -64,6 +70,9 @@ class Display(Protocol):
 
     def notice(self, text: str) -> None:
         """Something worth a line."""
+
+    def interrupted(self) -> None:
+        """The worker wrote to the terminal itself."""
 
 
 class Supervisor:
@@ -92,7 +101,9 @@ class Supervisor:
         self._next: Worker | None = None
         self._is_stale = False
         self._changed: set[Path] = set()
+        self._pages: set[Path] = set()
         self._began = 0.0
+        self._why = ""
 
     async def run(self) -> int:
         """Serve until SIGINT, SIGTERM or SIGHUP; returns the exit code, 0."""
@@ -115,6 +126,14 @@ class Supervisor:
             await asyncio.wait({watching})
         return 0
 
+    def restart(self) -> None:
+        """Replace the worker, whatever changed or not."""
+        self._events.put_nowait(("restart", None))
+
+    def stop(self) -> None:
+        """End as a signal does."""
+        self._events.put_nowait(("stop", None))
+
     async def _serve(self) -> None:
         while True:
             event, value = await self._events.get()
@@ -122,8 +141,10 @@ class Supervisor:
                 return
             if event == "change":
                 await self._change({*value, *self._more_changes()})
+            elif event == "restart":
+                await self._replace()
             elif event == "failed":
-                self._fail(value)
+                await self._fail(value)
             elif value[0] not in (self._worker, self._next):
                 continue  # an older worker's last words
             elif event == "message":
@@ -133,16 +154,25 @@ class Supervisor:
 
     async def _change(self, files: set[Path]) -> None:
         """Let the worker swap what changed, or replace it."""
-        worker = self._worker
-        must = any(path in self._files or self._is_setting(path) for path in files)
-        if worker is not None and worker.is_ready and not must:
-            await worker.tell("changed", files=[str(path) for path in files])
-            # What a worker that could not be loaded would have imported, only the next one can know.
-            must = self._is_stale or self._next is not None
+        root = self._root.resolve()
+        code = {path for path in files if not is_page_file(path, root)}
+        settings = {path for path in code if path in self._files or self._is_setting(path)}
+        worker = self._worker if self._worker is not None and self._worker.is_ready else None
+        if settings:
+            files -= code
+        if worker is None:
+            # Pages may be there a moment before we hear that they can.
+            self._pages |= files - code
         else:
-            must = True
-        if must:
-            self._changed |= files
+            await worker.tell_changed(files)
+        if not code:
+            return
+        if worker is None or settings or self._is_stale or self._next is not None:
+            # What a worker that could not be loaded would have imported, only the next one can know.
+            if worker is not None and settings:
+                names = file_names(settings, root)
+                await self._tell_news(worker, Restart(names, f"{', '.join(names)} is read at the start"))
+            self._changed |= code
             await self._replace()
 
     async def _replace(self) -> None:
@@ -167,8 +197,10 @@ class Supervisor:
             await worker.tell("go")
         elif kind == "ready":
             worker.is_ready, self._is_stale = True, False
-            self._display.ready(message, time.perf_counter() - self._began, self._names())
-            self._changed = set()
+            await worker.tell_changed(self._pages)
+            self._pages = set()
+            self._display.ready(message, time.perf_counter() - self._began, self._names(), self._why)
+            self._changed, self._why = set(), ""
         elif kind == "failed":
             worker.failed = True
             if message["is_taken"] and worker is self._next and self._worker is not None:
@@ -176,8 +208,10 @@ class Supervisor:
                 await self._stop(SERVICE_RESTART)
                 await self._replace()
             else:
-                self._fail(Failure(**message["failure"]))
+                await self._fail(Failure(**message["failure"]))
         elif kind == "news":
+            if message.get("has_written"):
+                self._display.interrupted()
             await self._hear(decode_news(message["news"]))
 
     async def _hear(self, news: News) -> None:
@@ -185,14 +219,23 @@ class Supervisor:
             self._display.swapped(news)
         elif isinstance(news, Failed):
             self._display.failed(news.failure, news.files, True)
+        elif isinstance(news, Page):
+            self._display.page(news)
         elif self._next is None:
             self._changed.update(self._root.resolve() / name for name in news.files)
+            self._why = news.why
             await self._replace()
 
-    def _fail(self, failure: Failure) -> None:
-        serving = self._worker is not None and not self._worker.failed
+    async def _fail(self, failure: Failure) -> None:
+        worker = self._worker if self._worker is not None and not self._worker.failed else None
         self._is_stale = True
-        self._display.failed(failure, self._names(), serving)
+        if worker is not None:
+            await self._tell_news(worker, Failed(self._names(), failure, is_next=True))
+        self._display.failed(failure, self._names(), worker is not None)
+
+    async def _tell_news(self, worker: Worker, news: News) -> None:
+        """Let those who listen to the worker know what it does not see itself."""
+        await worker.tell("news", news=encode_news(news))
 
     def _ended(self, worker: Worker, code: int) -> None:
         if worker is self._next:
@@ -234,10 +277,7 @@ class Supervisor:
         return files
 
     def _names(self) -> tuple[str, ...]:
-        root = self._root.resolve()
-        return tuple(
-            sorted(str(f.relative_to(root)) if f.is_relative_to(root) else str(f) for f in self._changed)
-        )
+        return file_names(self._changed, self._root.resolve())
 
 
 class Worker:
@@ -266,6 +306,11 @@ class Worker:
         line = json.dumps({"kind": kind, **message}).encode() + b"\n"
         with contextlib.suppress(OSError):
             await asyncio.get_running_loop().sock_sendall(self._line, line)
+
+    async def tell_changed(self, files: Iterable[Path]) -> None:
+        """Tell which files changed, if any did."""
+        if names := [str(path) for path in files]:
+            await self.tell("changed", files=names)
 
     async def stop(self, code: int) -> None:
         """End the process: in order within a limit, then at once."""

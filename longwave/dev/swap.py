@@ -18,7 +18,7 @@ from types import ModuleType
 from longwave.app.route import Route
 from longwave.assemble import App, Code, Project
 from longwave.dev.failures import describe_failure
-from longwave.dev.feed import Failed, Feed, News, Restart, Swapped
+from longwave.dev.feed import Failed, Feed, News, Restart, Swapped, file_names
 from longwave.errors import DefinitionError
 from longwave.routing.imports import SourceLoader
 from longwave.routing.modules import Generation, Loader
@@ -203,8 +203,7 @@ class Swapper:
         self._collecting = asyncio.get_running_loop().call_later(COLLECT, self.collect)
 
     def _names(self, files: Iterable[Path]) -> tuple[str, ...]:
-        root = self._project.loader.root
-        return tuple(sorted(str(f.relative_to(root)) if f.is_relative_to(root) else str(f) for f in files))
+        return file_names(files, self._project.loader.root)
 
 
 def _restart_reason(project: Project, changed: frozenset[Path]) -> str | None:

@@ -1,4 +1,4 @@
-"""Tells which files of a project changed: Python, TOML and `.env` files, and nothing that tools write."""
+"""Tells which files of a project changed: Python, TOML, `.env`, what pages are made of; nothing of tools."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-__all__ = ["IGNORED_FOLDERS", "Watcher", "is_ignored_folder", "is_watched", "may_be_folder"]
+__all__ = ["IGNORED_FOLDERS", "Watcher", "is_ignored_folder", "is_page_file", "is_watched", "may_be_folder"]
 
 IGNORED_FOLDERS = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv"})
 """Folders that tools write; those whose names begin with a dot are ignored too."""
 SUFFIXES = (".py", ".toml")
+PUBLIC = "public"
+PAGE = "index.html"
+TEMPORARY = ("~", ".tmp", ".swp", "#", "___jb_tmp___", "___jb_old___")
+"""How the names of files end that editors keep for a moment."""
 DEBOUNCE_MS = 200
 STEP_MS = 10
 """Quiet time after which a burst of changes is told: an editor saves in several steps."""
@@ -29,9 +33,23 @@ def may_be_folder(path: Path, root: Path) -> bool:
     return not any(is_ignored_folder(part) for part in path.relative_to(root).parts)
 
 
+def is_page_file(path: Path, root: Path) -> bool:
+    """Return whether pages are made of a file: of `public/`, or the root's page.
+
+    It is never code, whatever its name.
+    """
+    if not path.is_relative_to(root):
+        return False
+    first, *rest = path.relative_to(root).parts or ("",)
+    if not rest:
+        return first == PAGE
+    is_hidden = any(name.startswith(".") for name in rest)
+    return first == PUBLIC and not is_hidden and not path.name.endswith(TEMPORARY)
+
+
 def is_watched(path: Path, root: Path, extra: Iterable[Path] = ()) -> bool:
     """Return whether a change to a file can change what is served."""
-    if path in extra:
+    if path in extra or is_page_file(path, root):
         return True
     if not path.is_relative_to(root):
         return False
@@ -103,9 +121,8 @@ class Watcher:
                     added = {Path(path) for change, path in changes if change is Change.added}
                     if not recursive:
                         self._watch_new(added, group)
-                    # A folder that is moved away is told of alone, without its files.
                     gone = {Path(path) for change, path in changes if change is Change.deleted}
-                    self._take({Path(path) for _, path in changes} | _files_in(added), gone)
+                    self._take({Path(path) for _, path in changes} | _files_in(added), gone, added)
             except OSError as error:
                 if self._polling:
                     raise
@@ -122,14 +139,21 @@ class Watcher:
                     self._later[path].cancel()
                 self._later[path] = group.create_task(self._watch({path}, recursive=True, group=group))
 
-    def _take(self, paths: set[Path], gone: set[Path]) -> None:
+    def _take(self, paths: set[Path], gone: set[Path], added: set[Path]) -> None:
+        # A folder that is moved away is told of alone, without its files.
         files = frozenset(
             path
             for path in paths
             if is_watched(path, self._root, self._extra) or (path in gone and may_be_folder(path, self._root))
         )
+        files -= {path for path in files if is_page_file(path, self._root) and _is_none(path, gone, added)}
         if files:
             self._changed(files)
+
+
+def _is_none(path: Path, gone: set[Path], added: set[Path]) -> bool:
+    """Whether this is a folder, or a file that was there for a moment: editors move such ones into place."""
+    return path.is_dir() or (path in gone and path in added and not path.exists())
 
 
 def _files_in(folders: set[Path]) -> set[Path]:

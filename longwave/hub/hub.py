@@ -219,6 +219,27 @@ class Hub:
         """The topics that have subscribers in this worker."""
         return list(self._topics)
 
+    @property
+    def channels(self) -> Iterator[Channel]:
+        """Every topic in each namespace that has subscribers in this worker."""
+        return (channel for channels in self._topics.values() for channel in channels.values())
+
+    def tap(self, told: Callable[[Outgoing, str | None, list[Channel]], None] | None) -> None:
+        """Tell of each publication, its namespace and whom it goes to; None ends that.
+
+        One can listen, and must not raise. Nobody pays for it while there is none.
+        """
+        self.__dict__.pop("_append", None)
+        if told is None:
+            return
+        append = self._append
+
+        def tapped(outgoing: Outgoing, namespace: str | None, exclude: Subscriber | None) -> None:
+            told(outgoing, namespace, self._targets(outgoing.topic, namespace))
+            append(outgoing, namespace, exclude)
+
+        self._append = tapped  # type: ignore[method-assign]
+
     def stats(self) -> dict[str, int]:
         """Return the hub's counters."""
         return {

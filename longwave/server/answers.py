@@ -230,7 +230,7 @@ class AnsweringConnection(Connection):
         websocket.address = self.address
         self._heir = websocket
         self._state = GONE
-        self._open = self._ready = False
+        self._take_no_more()
         holds, self._holds = self._holds, 0
         if holds:
             self._transport.resume_reading()

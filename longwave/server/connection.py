@@ -91,7 +91,8 @@ class Connection(asyncio.Protocol):
     """What is the same for a connection that speaks HTTP and one of a WebSocket.
 
     `_ready` is the hot path: open, not corked, and the client takes what it is sent. While it is false,
-    pieces go to the cork or to an `Outbox`, which exists only as long as somebody is slow or waits.
+    pieces go to the cork or to an `Outbox`, which exists only as long as somebody is slow or waits. `_spare`
+    is how many bytes may be gathered without a question, -1 where each is one.
     """
 
     __slots__ = (
@@ -120,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._flow: Flow | None = None
         self._cork: list[Piece] | None = None
         self._corked = 0
-        self._spare = 0
+        self._spare = -1
 
     def take_transport(self, transport: Transport) -> None:
         """Use a transport.
@@ -145,6 +146,11 @@ class Connection(asyncio.Protocol):
         if self._ready:
             self._transport.write(piece)
             return _SENT if self._ready else _BUFFERED
+        corked = self._corked + len(piece)
+        if corked <= self._spare:
+            self._cork.append(piece)  # type: ignore[union-attr]
+            self._corked = corked
+            return _SENT
         return self.write_late(piece)
 
     async def drained(self, threshold: int = 0) -> None:
@@ -165,7 +171,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection at once."""
-        self._open = self._ready = False
+        self._take_no_more()
         if self._cork:
             self._cork.clear()
             self._corked = 0
@@ -280,8 +286,6 @@ class Connection(asyncio.Protocol):
         if self._cork is not None:
             self._cork.append(piece)
             self._corked += size
-            if self._corked <= self._spare:
-                return _SENT
             if self._corked > CORK:
                 self.flush()
             return _SENT if self.buffered <= self.worker.half else _BUFFERED
@@ -329,6 +333,7 @@ class Connection(asyncio.Protocol):
         if self._cork is not None:
             self.flush()
             self._cork = None
+            self._spare = -1
             self._ready = self._open and (self._flow is None or not self._flow.congested)
 
     def flush(self) -> None:
@@ -339,7 +344,8 @@ class Connection(asyncio.Protocol):
         pieces = self._cork
         if pieces:
             self._cork = []
-            self._corked = self._spare = 0
+            self._corked = 0
+            self._spare = -1
             self._put(pieces)
             if self._flow is not None and self._flow.congested:
                 self._cork = None
@@ -414,9 +420,14 @@ class Connection(asyncio.Protocol):
         """Nothing keeps us from reading any more."""
         self._transport.resume_reading()
 
+    def _take_no_more(self) -> None:
+        """Take no more pieces; those that were gathered still go."""
+        self._open = self._ready = False
+        self._spare = -1
+
     def _shut(self) -> None:
         """Take no more pieces; nobody waits any more."""
-        self._open = self._ready = False
+        self._take_no_more()
         self._cork = None
         self._corked = 0
         flow, self._flow = self._flow, None

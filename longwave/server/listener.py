@@ -8,14 +8,23 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from longwave.errors import ConfigError
 
-__all__ = ["UNSENT", "Listener", "inherited_socket", "tcp_sockets", "tls_context", "unix_socket"]
+__all__ = [
+    "AT_ONCE",
+    "UNSENT",
+    "Listener",
+    "inherited_socket",
+    "more_sockets",
+    "tcp_sockets",
+    "tls_context",
+    "unix_socket",
+]
 
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted. uvicorn: 2048."""
@@ -31,13 +40,17 @@ way is not counted, so that a fast connection is as fast as before.
 """
 
 
+NEVER, BEFORE, AFTER = range(3)
+"""When a socket is told that others may have its address: see `more_sockets`."""
 NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[socket.socket]:
+def tcp_sockets(
+    host: str, port: int, *, unacknowledged: float = 30.0, shared: bool = False
+) -> list[socket.socket]:
     """Return bound sockets for all addresses of a host name.
 
-    `ConfigError` says what is in the way.
+    `ConfigError` says what is in the way. With `shared` there may be more of them, see `more_sockets`.
 
     `unacknowledged` is how long the kernel waits for a client that vanished, or takes nothing, before it
     cuts the connection; accepted sockets inherit it (Linux).
@@ -59,7 +72,7 @@ def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[s
             # All addresses of the host get the one port that the system chose for the first.
             address = (address[0], sockets[0].getsockname()[1], *address[2:])
         try:
-            sockets.append(_bind_tcp(int(family), address, unacknowledged))
+            sockets.append(_bind_tcp(int(family), address, unacknowledged, share=AFTER if shared else NEVER))
         except OSError as error:
             if error.errno in NO_SUCH_ADDRESS:
                 # A container's /etc/hosts names ::1 for localhost where IPv6 is switched off.
@@ -71,6 +84,16 @@ def tcp_sockets(host: str, port: int, *, unacknowledged: float = 30.0) -> list[s
     if not sockets and missing is not None:
         raise ConfigError(_why_not(missing, host, port)) from None
     return sockets
+
+
+def more_sockets(sockets: Iterable[socket.socket], *, unacknowledged: float = 30.0) -> list[socket.socket]:
+    """Return sockets at the same addresses as shared ones.
+
+    The kernel deals connections out among them; each has a queue of its own. Raises `OSError`.
+    """
+    return [
+        _bind_tcp(int(bound.family), bound.getsockname(), unacknowledged, share=BEFORE) for bound in sockets
+    ]
 
 
 def unix_socket(path: str, mode: int = 0o666) -> socket.socket:
@@ -121,7 +144,7 @@ class Listener:
     While it is paused the kernel goes on to queue connections: the loop is given a duplicate of each
     socket, and only the duplicate is closed.
 
-    `room` tells how many connections more may be accepted.
+    `room` tells how many connections more may be accepted, `at_once` is how many in one turn of the loop.
     """
 
     def __init__(
@@ -134,15 +157,17 @@ class Listener:
         shutdown: float = 5.0,
         path: str | None = None,
         room: Callable[[], int] = lambda: AT_ONCE,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._sockets = sockets
         self._factory = factory
         self._room = room
+        self._at_once = at_once
         self._taking: set[asyncio.Task[Any]] = set()
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: dict[socket.socket, asyncio.AbstractServer] = {}
+        self._is_paused = True
         self._path = path
         self._inode = os.stat(path).st_ino if path is not None else 0
-        self._closed = False
         self._options: dict[str, Any] = {}
         if tls is not None:
             self._options = {
@@ -162,19 +187,39 @@ class Listener:
     @property
     def is_paused(self) -> bool:
         """Whether connections are not accepted at the moment."""
-        return not self._servers
+        return self._is_paused
 
     async def start(self) -> None:
         """Accept, for the first time or again."""
-        loop = asyncio.get_running_loop()
-        for bound in self._sockets:
-            own = bound.dup()
-            make: Any = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
-            server = await make(partial(self._accept, bound), sock=own, backlog=BACKLOG, **self._options)
-            if self._closed:
+        self._is_paused = False
+        for bound in [bound for bound in self._sockets if bound not in self._servers]:
+            await self._serve(bound)
+
+    async def add(self, sockets: list[socket.socket]) -> None:
+        """Accept at more sockets."""
+        self._sockets = self._sockets + sockets
+        if not self._is_paused:
+            await self.start()
+
+    def remove(self, sockets: list[socket.socket]) -> None:
+        """Give up some sockets; whoever else has them goes on."""
+        self._sockets = [bound for bound in self._sockets if bound not in sockets]
+        for bound in sockets:
+            server = self._servers.pop(bound, None)
+            if server is not None:
                 server.close()
-            else:
-                self._servers.append(server)
+            bound.close()
+
+    async def _serve(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        own = bound.dup()
+        make: Any = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
+        server = await make(partial(self._accept, bound), sock=own, backlog=BACKLOG, **self._options)
+        # Meanwhile it may have been paused, or begun by another call.
+        if self._is_paused or bound not in self._sockets or bound in self._servers:
+            server.close()
+        else:
+            self._servers[bound] = server
 
     def _accept(self, bound: socket.socket) -> asyncio.Protocol:
         """Make the protocol of a connection that was accepted, and accept those that wait behind it.
@@ -182,7 +227,7 @@ class Listener:
         A loop that is busy would leave them to the kernel for as many turns as there are, and nobody could
         be told that the server is full.
         """
-        for _ in range(min(AT_ONCE, self._room() - len(self._taking)) - 1):
+        for _ in range(min(self._at_once, self._room() - len(self._taking)) - 1):
             try:
                 accepted, _ = bound.accept()
             except OSError:
@@ -202,13 +247,13 @@ class Listener:
 
     def pause(self) -> None:
         """Accept nothing until `start`."""
-        servers, self._servers = self._servers, []
-        for server in servers:
+        self._is_paused = True
+        servers, self._servers = self._servers, {}
+        for server in servers.values():
             server.close()
 
     def close(self) -> None:
         """Give the sockets up for good."""
-        self._closed = True
         self.pause()
         for task in self._taking:
             task.cancel()
@@ -223,10 +268,12 @@ class Listener:
             self._path = None
 
 
-def _bind_tcp(family: int, address: object, unacknowledged: float) -> socket.socket:
+def _bind_tcp(family: int, address: object, unacknowledged: float, share: int = NEVER) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share == BEFORE:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # Each family has a socket of its own.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -235,6 +282,9 @@ def _bind_tcp(family: int, address: object, unacknowledged: float) -> socket.soc
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         bound.bind(address)  # type: ignore[arg-type]
+        if share == AFTER:
+            # Another server's sockets would be joined without a word, were this said before.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Two servers can be bound to one port; that it is taken shows only here.
         bound.listen(BACKLOG)
         bound.setblocking(False)

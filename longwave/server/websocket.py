@@ -145,7 +145,8 @@ class WebSocketConnection(Connection):
         if self._state != OPEN:
             return
         self._state = CLOSING
-        self._open = self._ready = self._direct = False
+        self._take_no_more()
+        self._direct = False
         self._told = (code, reason)
         self._deadline = self.worker.now + self.worker.period + self.worker.timeouts.close
         self.write_control(frame)
@@ -272,27 +273,17 @@ class WebSocketConnection(Connection):
     def _hand_over(self, events: Iterator[Event]) -> None:
         """Tell the session of each message, until something forbids more or its share of time is used."""
         worker = self.worker
-        session, bucket = self._session, self._bucket
-        received = session.received
+        received, unlimited = self._session.received, self._bucket is None
         left = worker.limits.messages_per_turn
         end = 0.0
         ws = self._ws
         for event in events:
-            if isinstance(event, Close):
-                self._closed_by_client(event)
-            elif self._state != OPEN:
-                pass  # after a close frame of ours
-            elif bucket is not None and not bucket.take(worker.clock()):
-                worker.passed("limits.message_rate")
-                self.close(1008, "too many messages")
-            elif isinstance(event, (str, bytes)):
+            kind = event.__class__
+            if (kind is str or kind is bytes) and unlimited and self._state == OPEN:
                 worker.messages += 1
-                received(event, event.__class__ is str)
-            elif isinstance(event, Ping):
-                self.write_control(encode_pong(event.data))
-                session.pinged(event.data)
+                received(event, kind is str)  # type: ignore[arg-type]
             else:
-                session.ponged(event.data)
+                self._take(event)
             if self._holds:
                 return
             left -= 1
@@ -304,6 +295,25 @@ class WebSocketConnection(Connection):
             if left <= 0:
                 self.end_turn(end)
                 return
+
+    def _take(self, event: Event) -> None:
+        """Act on one event of any kind."""
+        session, bucket = self._session, self._bucket
+        if isinstance(event, Close):
+            self._closed_by_client(event)
+        elif self._state != OPEN:
+            pass  # after a close frame of ours
+        elif bucket is not None and not bucket.take(self.worker.clock()):
+            self.worker.passed("limits.message_rate")
+            self.close(1008, "too many messages")
+        elif isinstance(event, (str, bytes)):
+            self.worker.messages += 1
+            session.received(event, isinstance(event, str))
+        elif isinstance(event, Ping):
+            self.write_control(encode_pong(event.data))
+            session.pinged(event.data)
+        else:
+            session.ponged(event.data)
 
     def yield_turn(self) -> None:
         """Go on in the next turn of the loop."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from msgspec import Struct, field
@@ -20,7 +21,14 @@ from longwave.contract import Application
 from longwave.limits import Limits, Timeouts
 from longwave.server.drain import Guard, cut, drain
 from longwave.server.http import HttpConnection
-from longwave.server.listener import Listener, inherited_socket, tcp_sockets, tls_context, unix_socket
+from longwave.server.listener import (
+    AT_ONCE,
+    Listener,
+    inherited_socket,
+    tcp_sockets,
+    tls_context,
+    unix_socket,
+)
 from longwave.server.state import ERRORS, Worker
 
 __all__ = ["Server", "ServerOptions", "run"]
@@ -39,13 +47,16 @@ FOR_HOOKS = 0.2
 class ServerOptions(Struct, frozen=True):
     """Where to listen, and how.
 
-    `uds` (a path) and `fd` (an open socket) replace host and port.
+    `uds` (a path), `fd` (an open socket) and `fds` (several) replace host and port. `shared` says that other
+    processes accept at the same sockets.
     """
 
     host: str = "127.0.0.1"
     port: int = 3000
     uds: str | None = None
     fd: int | None = None
+    fds: tuple[int, ...] = ()
+    shared: bool = False
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     ssl_keyfile_password: str | None = None
@@ -73,6 +84,8 @@ class Server:
         self._worker: Worker | None = None
         self._listener: Listener | None = None
         self._ended: asyncio.Event | None = None
+        self._ending: _Ending | None = None
+        self._covered: dict[int, list[socket.socket]] = {}
         self._cut = False
         self._hooks: asyncio.Task[None] | None = None
         self._resuming: asyncio.Task[None] | None = None
@@ -137,6 +150,8 @@ class Server:
             shutdown=options.timeouts.close,
             path=options.uds,
             room=lambda: self._most() - len(worker.connections),
+            # Where others accept too, nobody shall take all that wait.
+            at_once=1 if options.shared else AT_ONCE,
         )
         worker.start()
         await self._listener.start()
@@ -203,40 +218,63 @@ class Server:
         if self._hooks is not None:
             self._hooks.cancel()
 
+    async def cover(self, slots: Mapping[int, Iterable[int]]) -> None:
+        """Accept at these sockets too, and no more at those of an earlier call.
+
+        By their numbers: they are other workers', by slot, who cannot accept for now.
+        """
+        listener = self._listener
+        if listener is None or not self.is_serving:
+            return
+        for slot in self._covered.keys() - slots.keys():
+            listener.remove(self._covered.pop(slot))
+        for slot, fds in slots.items():
+            if slot not in self._covered:
+                self._covered[slot] = [inherited_socket(os.dup(fd)) for fd in fds]
+                await listener.add(self._covered[slot])
+
+    def end(self, code: int = 1001) -> None:
+        """Let `serve_until_signal` stop in order, from any thread.
+
+        A second call changes nothing.
+        """
+        if self._ending is not None:
+            self._ending.ask(code)
+
+    def end_now(self) -> None:
+        """Let `serve_until_signal` cut everything, from any thread."""
+        if self._ending is not None:
+            self._ending.cut()
+
     async def serve_until_signal(
-        self, started: Callable[[], None] | None = None, guard: Guard | None = None
+        self,
+        started: Callable[[], None] | None = None,
+        guard: Guard | None = None,
+        *,
+        leaving: Callable[[], None] | None = None,
     ) -> None:
-        """Serve until SIGTERM or SIGINT, then stop in order; a second signal cuts.
+        """Serve until SIGTERM, SIGINT or `end`, then stop in order; a second signal cuts.
 
         `started` is called when connections are accepted. A signal before that ends the start. `guard` ends
-        the process where this takes longer than it may.
+        the process where this takes longer than it may. `leaving` is called when the end begins; who gives it
+        is a supervisor's worker: SIGINT, which a terminal sends to all, and the cut are the supervisor's.
         """
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
-
-        def tell() -> None:
-            if asked.is_set():
-                self.abort()
-            asked.set()
-
-        patience = self.options.timeouts.shutdown + 2 * AFTER_CUT
-
-        def on_signal(*_: object) -> None:
-            nonlocal patience
-            if guard is not None:
-                guard.set(patience)
-            patience = AFTER_CUT
-            loop.call_soon_threadsafe(tell)
+        ending = self._ending = _Ending(self, guard, again_cuts=leaving is None)
 
         # Not the loop's own handlers: they are not called while something holds the loop.
-        before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+        before = {number: signal.signal(number, ending.signalled) for number in SIGNALS}
+        if leaving is not None:
+            # Not ignored: the processes that the project's code starts would inherit that.
+            signal.signal(signal.SIGINT, lambda *_: None)
         try:
-            if not self.is_serving and not await self._start_unless(asked):
+            if not self.is_serving and not await self._start_unless(ending.asked):
                 return
             if started is not None:
                 started()
-            await asked.wait()
-            await self.stop()
+            await ending.asked.wait()
+            if leaving is not None:
+                leaving()
+            await self.stop(code=ending.code)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -282,14 +320,59 @@ class Server:
             self._resuming = None
 
 
+class _Ending:
+    """What ends `serve_until_signal`; may be asked in signal handlers and on any thread."""
+
+    def __init__(self, server: Server, guard: Guard | None, *, again_cuts: bool) -> None:
+        self.asked = asyncio.Event()
+        self.code = 1001
+        self._server = server
+        self._guard = guard
+        self._loop = asyncio.get_running_loop()
+        self._again_cuts = again_cuts
+        self._is_asked = False
+
+    def ask(self, code: int = 1001) -> None:
+        """Stop in order."""
+        if not self._is_asked:
+            self._is_asked, self.code = True, code
+            self._within(self._server.options.timeouts.shutdown + 2 * AFTER_CUT, self.asked.set)
+
+    def cut(self) -> None:
+        """Stop at once."""
+        self._is_asked = True
+        self._within(AFTER_CUT, self._cut)
+
+    def signalled(self, *_: object) -> None:
+        """Stop in order at the first signal, at once at the second."""
+        if self._is_asked and self._again_cuts:
+            self.cut()
+        else:
+            self.ask()
+
+    def _cut(self) -> None:
+        self._server.abort()
+        self.asked.set()
+
+    def _within(self, seconds: float, callback: Callable[[], None]) -> None:
+        if self._guard is not None:
+            self._guard.set(seconds)
+        # The loop may be closed already.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+
 def run(
     application: Application,
     options: ServerOptions | None = None,
     on_ready: Callable[[Server], None] | None = None,
+    *,
+    leaving: Callable[[], None] | None = None,
 ) -> int:
     """Serve until a signal; return the exit code. Uses uvloop where it is installed.
 
-    `on_ready(server)` is called on the loop once the server listens, in place of a line in the log.
+    `on_ready(server)` is called on the loop once the server listens, in place of a line in the log. `leaving`
+    is that of `Server.serve_until_signal`.
     """
     _raise_file_limit()
 
@@ -308,10 +391,10 @@ def run(
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(server.serve_until_signal(started, guard))
+            runner.run(server.serve_until_signal(started, guard, leaving=leaving))
             # The runner waits for threads and for what is left of tasks.
             guard.set(AFTER_CUT)
-            for number in SIGNALS:
+            for number in SIGNALS if leaving is None else ():
                 signal.signal(number, lambda *_: guard.set(0.0))
     finally:
         guard.end()
@@ -331,6 +414,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _bind(options: ServerOptions) -> list[socket.socket]:
+    if options.fds:
+        return [inherited_socket(fd) for fd in options.fds]
     if options.fd is not None:
         return [inherited_socket(options.fd)]
     if options.uds is not None:

@@ -46,7 +46,7 @@ class TestClient:
         client: tuple[str, int] | None = ("127.0.0.1", 50000),
         limits: Limits | None = None,
     ) -> None:
-        self.app = app
+        self.app: Application = getattr(app, "served", app)
         self.timeout = timeout
         self.headers = dict(headers or {})
         self.cookies = dict(cookies or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from longwave.cli.listen import bind_socket, close_socket, local_urls, network_urls
+from longwave.cli.listen import (
+    bind_hmr_socket,
+    bind_slots,
+    bind_socket,
+    close_socket,
+    local_urls,
+    network_urls,
+)
 from longwave.config import Settings, load_settings
 from longwave.errors import ConfigError
 
@@ -106,6 +114,29 @@ def test_a_unix_socket_takes_the_place_of_a_stale_one_and_goes(tmp_path: Path) -
     assert not path.exists()
 
 
+@pytest.mark.parametrize("hmr", [True, False, {"path": "x"}, {"port": 3000}])
+def test_hmr_shares_the_socket_of_the_server(tmp_path: Path, hmr: Any) -> None:
+    assert bind_hmr_socket(settings(tmp_path, port=3000, hmr=hmr)) is None
+
+
+@pytest.mark.parametrize("server", [{}, {"uds": "run.sock"}])
+def test_hmr_listens_at_a_port_of_its_own(tmp_path: Path, taken: int, server: dict[str, Any]) -> None:
+    sock = bind_hmr_socket(settings(tmp_path, hmr={"port": taken, "host": "hmr.invalid"}, **server))
+    assert sock is not None
+    with sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+        assert taken < port_of(sock) < taken + 50
+
+
+def test_a_taken_port_of_hmr_is_an_error_when_it_is_strict(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bind_hmr_socket(settings(tmp_path, hmr={"port": taken}, strict_port=True))
+    assert str(caught.value) == (
+        f"port {taken} is taken; stop the program that has it, or set another server.hmr.port "
+        f"(server.hmr.port = {taken} is from command line)"
+    )
+
+
 def test_an_inherited_socket(tmp_path: Path, taken: int) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as given,
@@ -117,3 +148,33 @@ def test_an_inherited_socket(tmp_path: Path, taken: int) -> None:
         bind_socket(settings(tmp_path, fd=quiet.fileno()))
     with pytest.raises(ConfigError, match=r"server\.fd = 9999: expected a listening socket, found Bad file"):
         bind_socket(settings(tmp_path, fd=9999))
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_each_worker_has_a_queue_of_its_own_at_one_address(tmp_path: Path, strict: bool) -> None:
+    slots = bind_slots(settings(tmp_path, port=0, host="127.0.0.1", strict_port=strict), 3)
+    try:
+        assert len({sock.getsockname() for (sock,) in slots}) == 1
+        assert len({sock for (sock,) in slots}) == (3 if sys.platform == "linux" else 1)
+        # Somebody else's server does not become one of them.
+        with pytest.raises(ConfigError, match="is taken"):
+            bind_slots(settings(tmp_path, port=port_of(slots[0][0]), host="127.0.0.1", strict_port=True), 2)
+    finally:
+        for (sock,) in slots:
+            sock.close()
+
+
+def test_workers_without_sockets_of_their_own_share_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def share(**server: Any) -> socket.socket:
+        slots = bind_slots(settings(tmp_path, **server), 3)
+        assert slots[0] is slots[1] is slots[2]
+        ((sock,), *_) = slots
+        return sock
+
+    share(uds=str(tmp_path / "s")).close()
+    with socket.create_server(("127.0.0.1", 0)) as inherited:
+        share(fd=inherited.fileno()).close()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    share(port=0).close()

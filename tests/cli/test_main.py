@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from longwave import __version__
 from longwave.cli.main import main, overrides_of
+from longwave.cli.terminal import Terminal
+from longwave.config import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +32,7 @@ def test_help_names_the_commands_that_exist(capsys: pytest.CaptureFixture[str]) 
     lines = capsys.readouterr().out.split("Commands:")[1].split()
     assert {"dev", "start", "routes", "config", "new"} <= set(lines)
     assert main(["start", "--help"]) == 0
-    assert "--workers" not in capsys.readouterr().out
+    assert "--workers" in capsys.readouterr().out
 
 
 def test_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +67,86 @@ def test_config_explained(
     assert "hunter2" not in out
 
 
+def explained(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    return [[part.strip() for part in line if part.strip()] for line in lines]
+
+
+def test_every_source_is_explained_the_highest_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("longwave.config.py").write_text(
+        "from longwave import define_config\nconfig = define_config(server={'port': 3001})\n"
+    )
+    Path("pyproject.toml").write_text("[tool.longwave]\nserver.port = 3002")
+    Path(".env").write_text("LONGWAVE_SERVER_PORT=3003")
+    monkeypatch.setenv("PORT", "3004")
+    assert main(["config", "--explain", "--port", "3005"]) == 0
+    texts = explained(capsys)
+    at = texts.index(["server.port = 3005", "command line"])
+    assert texts[at + 1 : at + 6] == [
+        ["hides 3004", "environment variable PORT"],
+        ["hides 3003", ".env (LONGWAVE_SERVER_PORT)"],
+        ["hides 3002", "pyproject.toml [tool.longwave]"],
+        ["hides 3001", "longwave.config.py"],
+        ["hides 3000", "default"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("above", "shown"),
+    [
+        # On, which it was: the table of the config file stays as it is.
+        ("server.hmr = true", {"server.hmr": True, "server.hmr.port": 3002, "server.hmr.path": "vite-hmr"}),
+        ('server.hmr.path = "x"', {"server.hmr": True, "server.hmr.port": 3002, "server.hmr.path": "x"}),
+        ("server.hmr = false", {"server.hmr": False, "server.hmr.port": 3002}),
+    ],
+)
+def test_a_table_of_the_config_file_below_the_project_file(
+    above: str,
+    shown: dict[str, object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "longwave.config.py").write_text(
+        "from longwave import define_config\n"
+        "config = define_config(server={'port': 3000, 'hmr': {'port': 3002, 'path': 'vite-hmr'}})\n"
+    )
+    (tmp_path / "pyproject.toml").write_text(f"[tool.longwave]\nserver.port = 3001\n{above}")
+    settings = load_settings(tmp_path, command="dev", environ={})
+    assert {key: settings.provenance[key].value for key in shown} == shown
+    # What the banner names: what is hidden, and only where it is another value.
+    terminal = Terminal()
+    terminal.banner(0, local=[], hidden=settings.hidden())
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines[0] == (
+        "  server.port is 3001 of pyproject.toml [tool.longwave], which hides 3000 of longwave.config.py: "
+        "remove it from pyproject.toml to use 3000"
+    )
+    changed = {"server.hmr": True, "server.hmr.path": "vite-hmr"}
+    expected = [key for key in shown if key in changed and shown[key] != changed[key]]
+    assert [line.split()[0] for line in lines[1:]] == expected
+
+
+def test_no_color(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    folder = tmp_path / "src" / "server" / "routes"
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text("def get(event):\n    return 1\n")
+    assert main(["routes", str(tmp_path)]) == 0
+    assert "\x1b[" in capsys.readouterr().out
+    assert main(["routes", str(tmp_path), "--no-color"]) == 0
+    assert capsys.readouterr().out.split() == ["GET", "/a", "http", "src/server/routes/a.py"]
+    # Vite and the worker read the same variable.
+    assert os.environ["NO_COLOR"] == "1"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -71,7 +154,8 @@ def test_config_explained(
         ["dev", "--prot", "3000"],
         ["dev", "--port", "many"],
         ["dev", "--port", "65536"],
-        ["start", "--workers", "2"],
+        ["dev", "--workers", "2"],
+        ["start", "--workers", "-1"],
         ["start", "--log-level", "loud"],
         ["new"],
         ["dev", "a", "b"],

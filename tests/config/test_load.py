@@ -217,7 +217,7 @@ def test_every_problem_of_every_file_at_once(tmp_path: Path) -> None:
     text = error(root, environ={"PORT": "many"})
     lines = text.splitlines()
     assert lines[0] == "5 problems in the configuration:"
-    assert "longwave.config.py: server.prot: unknown key, expected one of fd, " in lines[1]
+    assert "longwave.config.py: server.prot: unknown key, expected one of allowed_hosts, fd, " in lines[1]
     assert lines[1].endswith("found 1 (int); did you mean server.port?")
     assert lines[2].endswith('server.port: expected an integer from 0 to 65535, found "3000" (str)')
     assert lines[3].endswith("did you mean server?")

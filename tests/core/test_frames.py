@@ -123,3 +123,6 @@ def test_joined_frames_come_apart_again() -> None:
     joined = [encode_frame(TEXT if size % 2 else BINARY, b"x" * size) for size in sizes]
     assert frames.split_frames(b"".join(joined)) == joined
     assert frames.split_frames(b"") == []
+    assert [frames.count_frames(b"".join(joined[:n])) for n in range(len(joined) + 1)] == list(
+        range(len(joined) + 1)
+    )

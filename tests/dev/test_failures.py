@@ -48,6 +48,21 @@ def test_the_sentence_of_our_error_and_the_place_of_its_cause(tmp_path: Path) ->
     )
 
 
+def test_the_way_to_an_error_in_the_project(tmp_path: Path) -> None:
+    error = run_file(tmp_path / "a.py", "import json\ndef f():\n    json.loads('{')\nf()\n")
+    assert describe_failure(error, tmp_path).stack == ("a.py:3 in f", "a.py:4 in <module>")
+    outer = run_file(tmp_path / "b.py", "def load(cause): raise ImportError\n\nload(0)\n")
+    outer.__cause__ = error
+    assert describe_failure(outer, tmp_path).stack == (
+        "a.py:3 in f",
+        "a.py:4 in <module>",
+        "b.py:1 in load",
+        "b.py:3 in <module>",
+    )
+    endless = run_file(tmp_path / "c.py", "def f(): f()\nf()\n")
+    assert describe_failure(endless, tmp_path).stack == ("c.py:1 in f",) * 20
+
+
 def test_an_error_from_elsewhere_is_a_sentence_alone(tmp_path: Path) -> None:
     assert str(describe_failure(OSError(28, "No space left on device"), tmp_path)) == (
         "OSError: [Errno 28] No space left on device"

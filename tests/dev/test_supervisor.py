@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from longwave.dev.failures import Failure
-from longwave.dev.feed import Swapped
+from longwave.dev.feed import Failed, News, Page, Restart, Swapped, decode_news
 from longwave.dev.supervisor import STOP_LIMIT, Start, Supervisor
 from longwave.errors import ConfigError
 
@@ -41,9 +42,14 @@ exec(open(root + "/program.py").read())
 SERVES = """
 load()
 say(kind="ready", pid=os.getpid())
-while (message := hear())["kind"] == "changed":
+while (message := hear())["kind"] in ("changed", "news"):
+    if message["kind"] == "news":
+        open(root + "/heard", "a").write(json.dumps(message["news"]) + "\\n")
+        continue
     files = [os.path.basename(file) for file in message["files"]]
-    if files == ["plugin.py"]:
+    if files == ["style.css"]:
+        say(kind="news", news={"type": "Page", "files": files, "does_reload": False, "open": 2})
+    elif files == ["plugin.py"]:
         say(kind="news", news={"type": "Restart", "files": files, "why": "it is one"})
     elif files == ["bad.py"]:
         say(kind="news", news={"type": "Failed", "files": files, "failure": {"text": "bad"}})
@@ -67,12 +73,20 @@ class Screen:
 
     def __init__(self) -> None:
         self.told: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        self.why: list[str] = []
 
-    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str]) -> None:
+    def ready(self, message: Mapping[str, Any], seconds: float, changed: Sequence[str], why: str) -> None:
         self.told.put_nowait(("ready", message["pid"], tuple(changed)))
+        self.why.append(why)
+
+    def interrupted(self) -> None:
+        self.told.put_nowait(("interrupted",))
 
     def swapped(self, news: Swapped) -> None:
         self.told.put_nowait(("swapped", news))
+
+    def page(self, news: Page) -> None:
+        self.told.put_nowait(("page", news))
 
     def failed(self, failure: Failure, changed: Sequence[str], serving: bool) -> None:
         self.told.put_nowait(("failed", failure, tuple(changed), serving))
@@ -97,8 +111,10 @@ class Running:
         self.problem: str | None = None
         self.sockets: list[socket.socket] = []
         # The program of the worker itself is a setting: all else it is told of.
-        supervisor = Supervisor(root, self.prepare, self.screen, (), lambda path: path.name == "program.py")
-        self.task = asyncio.create_task(supervisor.run())
+        self.supervisor = Supervisor(
+            root, self.prepare, self.screen, (), lambda path: path.name == "program.py"
+        )
+        self.task = asyncio.create_task(self.supervisor.run())
 
     def prepare(self) -> Start:
         if self.problem is not None:
@@ -110,6 +126,11 @@ class Running:
 
     def edit(self, name: str) -> None:
         (self.root / name).write_text("")
+
+    @property
+    def heard(self) -> list[News]:
+        """What the workers were told of what they do not see."""
+        return [decode_news(json.loads(line)) for line in (self.root / "heard").read_text().splitlines()]
 
     @property
     def stopped(self) -> str:
@@ -165,6 +186,54 @@ def test_a_change_starts_another_worker(tmp_path: Path) -> None:
             assert '"code": 1012' in run.stopped
 
     asyncio.run(scenario())
+
+
+def test_a_person_restarts_and_stops_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            _, first, _ = await run.screen.next()
+            run.supervisor.restart()
+            kind, second, changed = await run.screen.next()
+            assert (kind, changed) == ("ready", ())
+            assert first != second
+            assert not alive(first)
+            assert '"code": 1012' in run.stopped
+            run.supervisor.stop()
+            assert await run.task == 0
+            assert not alive(second)
+
+    asyncio.run(scenario())
+
+
+def test_why_a_change_took_another_worker_is_told_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            await run.screen.next()
+            run.edit("plugin.py")
+            await run.screen.next()
+            run.supervisor.restart()
+            await run.screen.next()
+            assert run.screen.why == ["", "it is one", ""]
+
+    asyncio.run(scenario())
+
+
+def test_what_the_worker_wrote_is_told_before_its_news(tmp_path: Path) -> None:
+    writes = SERVES.replace('say(kind="news", news={"type": "Swapped"', WRITES)
+
+    async def scenario() -> None:
+        async with running(tmp_path, writes) as run:
+            await run.screen.next()
+            run.edit("a.py")
+            assert await run.screen.next() == ("interrupted",)
+            assert (await run.screen.next())[0] == "swapped"
+            run.edit("b.py")
+            assert (await run.screen.next())[0] == "swapped"
+
+    asyncio.run(scenario())
+
+
+WRITES = 'say(kind="news", has_written=files == ["a.py"], news={"type": "Swapped"'
 
 
 def test_a_worker_that_does_not_stop_is_killed_within_a_second(tmp_path: Path) -> None:
@@ -228,6 +297,67 @@ def test_the_worker_is_told_of_changes_and_what_it_says_is_shown(tmp_path: Path)
             run.edit("bad.py")
             assert await run.screen.next() == ("failed", Failure("bad"), ("bad.py",), True)
             assert alive(pid)
+
+    asyncio.run(scenario())
+
+
+def test_files_of_pages_never_start_another_worker(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            _, pid, _ = await run.screen.next()
+            # Not even where the next worker could not be loaded, or where a setting would have that name.
+            run.problem = "no"
+            run.program(SERVES + "# changed")
+            assert (await run.screen.next())[0] == "failed"
+            for _ in range(2):
+                run.edit("public/style.css")
+                assert await run.screen.next() == ("page", Page(("style.css",), False, 2))
+            run.edit("public/program.py")
+            assert await run.screen.next() == ("swapped", Swapped(("program.py",), 0.5, kept=3))
+            assert alive(pid)
+
+    asyncio.run(scenario())
+
+
+def test_files_of_pages_wait_for_a_worker_that_begins(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    # Pages may be served before the supervisor hears that they are.
+    early = SERVES.replace("load()", "load()\nopen(root + '/public/a', 'w').close()\ntime.sleep(0.2)", 1)
+
+    async def scenario() -> None:
+        async with running(tmp_path, early) as run:
+            assert (await run.screen.next())[0] == "ready"
+            kind, news = await run.screen.next()
+            assert (kind, news.files) == ("swapped", ("a",))
+
+    asyncio.run(scenario())
+
+
+def test_the_worker_that_serves_is_told_of_the_next(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+
+    async def scenario() -> None:
+        async with running(tmp_path, SERVES) as run:
+            await run.screen.next()
+            run.problem = "longwave.config.py: no"
+            run.program(SERVES + "# 1")
+            assert (await run.screen.next())[0] == "failed"
+            run.problem = None
+            run.program(FAILS)
+            assert (await run.screen.next())[0] == "failed"
+            # It hears one after the other.
+            run.edit("public/style.css")
+            assert (await run.screen.next())[0] == "page"
+            names = ("program.py",)
+            restart = Restart(names, "program.py is read at the start")
+            assert run.heard == [
+                restart,
+                Failed(names, Failure("longwave.config.py: no"), is_next=True),
+                restart,
+                Failed(names, Failure("no", "a.py", 3, "x"), is_next=True),
+            ]
 
     asyncio.run(scenario())
 
@@ -323,7 +453,7 @@ while True:
         client.close()
     except TimeoutError:
         pass
-    if ended.poll(0):
+    if ended.poll(0) and hear()["kind"] == "stop":
         break
 """
 

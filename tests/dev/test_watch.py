@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from longwave.dev.watch import Watcher, is_watched
+from longwave.dev.watch import Watcher, is_page_file, is_watched
 
 ROOT = Path("/project")
 
@@ -24,8 +24,21 @@ ROOT = Path("/project")
         (".env.development.local", True),
         ("src/.env", False),
         (".environment", False),
-        ("index.html", False),
-        ("public/app.js", False),
+        ("index.html", True),
+        ("public/app.js", True),
+        ("public/app.py", True),
+        ("public/build/node_modules/a", True),
+        ("public/.hidden.css", False),
+        ("public/.git/a.css", False),
+        ("public/.env", False),
+        ("public/a.css~", False),
+        ("public/a.css.swp", False),
+        ("public/a.css.tmp", False),
+        ("public/#a.css#", False),
+        ("public/a.css___jb_tmp___", False),
+        ("src/index.html", False),
+        ("src/public/app.js", False),
+        ("index.html~", False),
         ("src/.#a.py", False),
         ("src/a.pyc", False),
         ("src/a.py~", False),
@@ -41,6 +54,25 @@ ROOT = Path("/project")
 def test_what_counts(path: str, watched: bool) -> None:
     normal = Path("/elsewhere/a.py") if path.startswith("..") else ROOT / path
     assert is_watched(normal, ROOT) is watched
+
+
+@pytest.mark.parametrize(
+    ("path", "is_page"),
+    [
+        ("index.html", True),
+        ("public/a.css", True),
+        ("public/deep/er/app.py", True),
+        ("public/pyproject.toml", True),
+        ("public", False),
+        ("index.htm", False),
+        ("pyproject.toml", False),
+        ("src/public/a.css", False),
+        ("../public/a.css", False),
+    ],
+)
+def test_what_pages_are_made_of(path: str, is_page: bool) -> None:
+    normal = Path("/public/a.css") if path.startswith("..") else ROOT / path
+    assert is_page_file(normal, ROOT) is is_page
 
 
 def test_a_file_elsewhere_that_was_named() -> None:
@@ -87,6 +119,27 @@ def test_changes_are_told_once_in_bursts(tmp_path: Path) -> None:
             assert tmp_path / "src" / "a.py" in await changes.until(tmp_path / "src" / "a.py")
             (tmp_path / ".env").write_text("A=1")
             await changes.until(tmp_path / ".env")
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_was_there_for_a_moment_is_none(tmp_path: Path) -> None:
+    public = tmp_path / "public"
+    public.mkdir()
+
+    async def scenario() -> None:
+        async with watching(tmp_path) as changes:
+            (public / "4913").write_text("")
+            (public / "4913").unlink()
+            (public / "sedAbCdE").write_text("a {}")
+            (public / "sedAbCdE").rename(public / "a.css")
+            (public / "images").mkdir()
+            seen = await changes.until(public / "a.css")
+            (public / "images" / "b.png").write_text("")
+            seen |= await changes.until(public / "images" / "b.png")
+            assert seen == {public / "a.css", public / "images" / "b.png"}
+            (public / "a.css").unlink()
+            assert await changes.until(public / "a.css") == {public / "a.css"}
 
     asyncio.run(scenario())
 

@@ -31,7 +31,8 @@ class ServerProcess:
 
     As a context manager it starts the server and waits until it answers; at the end it stops it, and
     fails where the server ended badly or left a process behind. `args` are more arguments of the command;
-    `env` is added to the environment, out of which settings of Longwave were taken.
+    `host` None leaves out `--host`; `env` is added to the environment, out of which settings of Longwave were
+    taken.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class ServerProcess:
         *args: str,
         command: Literal["start", "dev"] = "start",
         port: int | None = None,
+        host: str | None = "127.0.0.1",
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.root = root
         self.port = port or free_port()
-        self._argv = [*COMMAND, command, str(root), "--host", "127.0.0.1", "--port", str(self.port), *args]
+        where = ["--port", str(self.port), *(("--host", host) if host is not None else ())]
+        self._argv = [*COMMAND, command, str(root), *where, *args]
         self._env = {**_environment(), **(env or {})}
         self._output = tempfile.TemporaryFile("w+b")  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from longwave.dev.control import WorkerEnd
+from longwave.server.control import WorkerEnd
 
 
 def test_messages_both_ways_and_the_end() -> None:

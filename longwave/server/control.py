@@ -1,4 +1,4 @@
-"""The line between the supervisor and its worker: JSON, a line per message, over a socket pair."""
+"""The line between a supervisor and its worker: JSON, a line per message, over a socket pair."""
 
 from __future__ import annotations
 
