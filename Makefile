@@ -14,12 +14,15 @@ unexport PYTHONDONTWRITEBYTECODE
 # processors; the tests of a file stay together. PYTEST_ARGS=-n0 runs them one after another in one.
 PYTEST := $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
+# What runs beside each other prints one after the other; make 3.81 of macOS cannot.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
 # A folder that was copied or moved takes its .venv along, whose scripts still point to the old place.
 ifeq ($(shell grep -lF "$(CURDIR)/$(VENV)" $(BIN)/activate 2>/dev/null),)
 STALE := stale
 endif
 
-.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak bench bench-quick perf-guard lint types unit e2e format clean stale
+.PHONY: help run setup setup-test tools test test-long conformance calibrate fuzz robustness soak bench bench-quick perf-guard lint types bytecode unit e2e format clean stale
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -36,7 +39,7 @@ tools:  ## the programs that tests need: installed by apt-get as root, else name
 	@scripts/setup.sh tools
 
 test: setup-test tools  ## check everything: style, types, all tests
-	@$(MAKE) --no-print-directory lint types
+	@$(MAKE) --no-print-directory --jobs=2 $(SYNC) lint types bytecode
 	@$(PYTEST) $(PYTEST_ARGS)
 
 test-long: export LONGWAVE_TEST_LENGTH := full
@@ -73,6 +76,10 @@ lint: setup-test  ## ruff: rules and format
 
 types: setup-test  ## mypy --strict
 	@$(BIN)/mypy
+
+# Or each process of pytest would compile all tests for itself. What cannot be collected is told by pytest later.
+bytecode: setup-test
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
 
 unit: setup-test  ## the quick tests
 	@$(PYTEST) --ignore=tests/e2e $(PYTEST_ARGS)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Cores", "Tree", "cores", "end", "free_port", "running"]
+__all__ = ["Cores", "Tree", "cores", "end", "free_port", "group_ends", "lives", "running"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -126,6 +126,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def lives(pid: int) -> bool:
+    """Tell whether a process runs: one that has ended does not, whoever has yet to ask for its code."""
+    return any(state not in "ZX" for state in _stat(pid)[:1])
+
+
+def group_ends(group: int, within: float = 5.0) -> bool:
+    """Tell whether all processes of a group have ended before so many seconds have passed."""
+    until = time.monotonic() + within
+    while any(lives(pid) for pid in _group(group)):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def _await(process: subprocess.Popen[bytes], port: int, output: int, within: float = 20.0) -> None:
     until = time.monotonic() + within
     while not _answers(port):
@@ -144,6 +159,11 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _group(group: int) -> list[int]:
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return [pid for pid in pids if _stat(pid)[2:3] == [str(group)]]
 
 
 def _stat(pid: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from bench import run
 from bench.__main__ import main
 from bench.kit import Kit, Missing, compile_c
 from bench.measure import Failed, Sample
-from bench.process import Cores, Tree, cores, free_port, running
+from bench.process import Cores, Tree, cores, free_port, group_ends, lives, running
 from bench.rows import ROWS
 from bench.run import estimate, run_row
 from bench.servers import SERVERS, Server
@@ -29,14 +30,6 @@ def command(port: int) -> list[str]:
     """A parent that does nothing, and a child that serves."""
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     return [sys.executable, "-c", parent, SERVE, str(port)]
-
-
-def lives(pid: int) -> bool:
-    """Tell whether it runs; what has ended and was not asked for its code yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def all_ended(pids: Sequence[int]) -> bool:
@@ -62,6 +55,16 @@ def test_a_tree_has_its_children(tmp_path: Path) -> None:
         assert tree.rss() > Tree(tree.pids[1], port).rss() > 1_000_000
         pids = tree.pids
     assert all_ended(pids)
+
+
+def test_a_group_has_ended_when_nobody_runs_in_it() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    ) as one:
+        assert not group_ends(one.pid, within=0.05)
+        one.kill()
+        # Its code was not asked for yet.
+        assert group_ends(one.pid)
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:

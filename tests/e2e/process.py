@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from bench.process import free_port
+from bench.process import free_port, group_ends
 
 __all__ = ["CHAT", "COMMAND", "ServerProcess", "free_port"]
 
@@ -115,7 +115,7 @@ class ServerProcess:
             self.kill()
             raise AssertionError(f"still running {within} s after {signum.name}:\n{self.output}") from None
         self._process = None
-        assert not _group_lives(process.pid), f"processes left behind by {process.pid}:\n{self.output}"
+        assert group_ends(process.pid), f"processes left behind by {process.pid}:\n{self.output}"
         return code
 
     def kill(self) -> None:
@@ -158,15 +158,3 @@ def _environment() -> dict[str, str]:
         if name not in ("HOST", "PORT") and not name.startswith("LONGWAVE_")
     }
     return {**inherited, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
-
-
-def _group_lives(group: int, within: float = 2.0) -> bool:
-    """Tell whether a process of the group is still there when a moment for its end has passed."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return False
-        time.sleep(0.02)
-    return True

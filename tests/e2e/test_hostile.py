@@ -44,23 +44,31 @@ def test_slow_requests_are_ended_in_time(server: Probe, length: Callable[[int], 
     pace = 1.0 if FULL else 0.1
     patience = max(limits.values()) + 2 * LATE
 
-    def measure() -> dict[str, Kept]:
-        return scenario(server, lambda target: slow_requests(target, count, patience, pace), 50)
+    # Not before its time: a client may be as slow as that.
+    earliest = {name: limit - 0.6 * TIMES["header"] / 10 for name, limit in limits.items()}
 
-    before = {name: server.passed(f"timeouts.{name}") for name in ("header", "body")}
-    kinds = once_more(
-        measure, lambda kinds: all(kept.last <= limits[name] + LATE for name, kept in kinds.items())
+    def passed() -> Counter[str]:
+        return Counter({name: server.passed(f"timeouts.{name}") for name in ("header", "body")})
+
+    def measure() -> tuple[dict[str, Kept], Counter[str]]:
+        before = passed()
+        kinds = scenario(server, lambda target: slow_requests(target, count, patience, pace), 50)
+        return kinds, passed() - before
+
+    # On a busy machine it may be us who are late, even with what is to be sent at once.
+    kinds, counted = once_more(
+        measure,
+        lambda result: all(
+            earliest[name] <= kept.first and kept.last <= limits[name] + LATE
+            for name, kept in result[0].items()
+        ),
     )
     for name, kept in kinds.items():
         measured(f"seconds for the last of {name}", kept.last)
         assert kept.answers == {408: count}, name
-        # Not before its time: a client may be as slow as that.
-        assert kept.first >= limits[name] - 0.6 * TIMES["header"] / 10, name
+        assert kept.first >= earliest[name], name
         assert kept.last <= limits[name] + LATE * TOLERANCE, name
-    after = {name: server.passed(f"timeouts.{name}") - before[name] for name in before}
-    rounds = after["body"] // count
-    assert after == {"header": 3 * count * rounds, "body": count * rounds}
-    assert rounds in (1, 2, 3)
+    assert counted == {"header": 3 * count, "body": count}
 
 
 @pytest.mark.timeout(120)
@@ -92,13 +100,17 @@ def test_dead_peers_are_let_go_of_in_time(server: Probe, length: Callable[[int],
 
 
 def test_a_million_fragments(server: Probe, length: Callable[[int], int]) -> None:
-    before = server.passed("limits.fragments")
-    result: Hostile = scenario(server, lambda target: fragments(target, length(1_000_000)), 30)
+    def measure() -> Hostile:
+        before = server.passed("limits.fragments")
+        result = scenario(server, lambda target: fragments(target, length(1_000_000)), 30)
+        assert server.passed("limits.fragments") == before + 1
+        return result
+
+    result = once_more(measure, lambda result: result.seconds <= 1)
     measured("bytes grown", result.grown)
     assert result.code == 1008
     assert result.grown <= 2 * MIB
     assert result.seconds <= 1 * TOLERANCE
-    assert server.passed("limits.fragments") == before + 1
 
 
 @pytest.mark.timeout(120)

@@ -18,6 +18,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from bench.process import lives
 from tests.e2e.browser import in_chromium
 from tests.e2e.npm import make_project
 from tests.e2e.process import COMMAND, ServerProcess, free_port
@@ -60,17 +61,11 @@ def descendants(pid: int) -> list[int]:
 
 def gone(pids: list[int], within: float = 5.0) -> bool:
     until = time.monotonic() + within
-    while any(alive(pid) for pid in pids):
+    while any(lives(pid) for pid in pids):
         if time.monotonic() > until:
             return False
         time.sleep(0.02)
     return True
-
-
-def alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return False
 
 
 @pytest.mark.browser
