@@ -99,6 +99,8 @@ async def clients(port: int) -> AsyncIterator[Connect]:
     finally:
         for client in opened:
             client.writer.transport.abort()
+        # The sockets are closed in the next turn of the loop, which may be about to end.
+        await asyncio.sleep(0)
         for client in opened:
             with suppress(OSError):
                 await client.writer.wait_closed()
