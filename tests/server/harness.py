@@ -66,8 +66,11 @@ async def serve(
     try:
         yield server
     finally:
-        await _drop_clients()
-        await server.stop(2.0)
+        try:
+            await _drop_clients()
+        finally:
+            # A uvloop that is closed with a server in it waits for ever, and no time-out ends that.
+            await server.stop(2.0)
         assert server.stats()["connections"] == 0
         assert server.stats()["outgoing_waiting"] == 0
         assert server.stats()["unfinished"] == 0
