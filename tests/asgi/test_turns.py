@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from longwave.asgi import websocket
-from longwave.limits import Timeouts
+from longwave.limits import Limits, Timeouts
 from tests.asgi.driver import Recorder, asynchronous, turns
 from tests.asgi.sockets import Socket
 
@@ -54,6 +54,26 @@ async def test_hooks_that_take_long_give_way_within_one_turn_of_the_loop(clock: 
     between = "".join("." if item == "other" else item for item in order).strip(".").split(".")
     assert between == ["01", "23", "45"]
     assert socket.host.app.stats()["timeouts.turn"] == 3
+
+
+@asynchronous
+async def test_many_messages_give_way_to_others(clock: Clock) -> None:
+    order: list[Any] = []
+    socket = await Socket(
+        Recorder(lambda link, data: order.append(data)), limits=Limits(messages_per_turn=4)
+    ).open()
+    for number in range(20):
+        socket.host.text(str(number))
+
+    async def other() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+            order.append("other")
+
+    await asyncio.gather(other(), turns())
+    assert order.index("other") < 10
+    assert [item for item in order if item != "other"] == list(map(str, range(20)))
+    assert socket.host.app.stats()["limits.messages_per_turn"] == 5
 
 
 @asynchronous

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
 
 from longwave.limits import Limits
@@ -163,25 +160,3 @@ async def test_too_many_messages() -> None:
     assert socket.events == ["opened", "0", "1", "2", "3", "4"]
     assert socket.host.sent[-1]["code"] == 1008
     assert socket.host.app.stats()["limits.message_rate"] == 1
-
-
-@asynchronous
-async def test_others_get_their_turn() -> None:
-    order: list[Any] = []
-    socket = await Socket(
-        Recorder(lambda link, data: order.append(data)), limits=Limits(messages_per_turn=4)
-    ).open()
-    for number in range(20):
-        socket.host.text(str(number))
-
-    async def other() -> None:
-        for _ in range(3):
-            await asyncio.sleep(0)
-            order.append("other")
-
-    await asyncio.gather(other(), turns())
-    assert order.index("other") < 10
-    assert [item for item in order if item != "other"] == list(map(str, range(20)))
-    stats = socket.host.app.stats()
-    assert stats["limits.messages_per_turn"] + stats["timeouts.turn"] >= 5
-    assert stats["limits.messages_per_turn"] > 0
