@@ -38,7 +38,10 @@ KINDS: Final = {
     "epoll_ctl": "epoll_ctl",
 }
 CALL: Final = re.compile(
-    r'^\d+ +(\w+)\(\d+<(?:TCP|anon_inode:\[eventpoll\])[^,]*(?:, "([^"]*))?', re.MULTILINE
+    # But a wait that its time has ended: the slower the machine, the more of them there are to a message.
+    r"^\d+ +(?!epoll_pwait\(.*, [1-9]\d*, NULL, \d+\) = 0$)"
+    r'(\w+)\(\d+<(?:TCP|anon_inode:\[eventpoll\])[^,]*(?:, "([^"]*))?',
+    re.MULTILINE,
 )
 
 Exchange: TypeAlias = Callable[[], None]

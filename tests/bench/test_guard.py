@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from bench.guard.bounds import Figures, over, read_bounds
+from bench.guard.syscalls import MESSAGES, _counts
 
 BOUNDS: Figures = {"echo": {"instructions": 100.0, "calls": 10.0}}
 
@@ -60,3 +61,13 @@ def test_an_argument_that_there_is_not_is_an_error() -> None:
     )
     assert guard.returncode == 2
     assert "unrecognized arguments: --nonsense" in guard.stderr and guard.stdout == ""
+
+
+def test_a_wait_that_its_time_has_ended_is_nobodys() -> None:
+    """Of how many there are of these, a message knows nothing."""
+    wait = "7 epoll_pwait(5<anon_inode:[eventpoll]>, [{}], 1024, {}, NULL, 8) = {}\n"
+    read = '7 read(9<TCP:[127.0.0.1:80->127.0.0.1:9]>, "{}"..., 262144) = 60\n'
+    over, none, some = wait.format("", 250, 0), wait.format("", 0, 0), wait.format("{events=EPOLLIN}", 250, 1)
+    messages = (over + none + some + read.format("x")) * MESSAGES
+    log = read.format("GET /begin%20echo HTTP/1.1") + messages + read.format("GET /end HTTP/1.1")
+    assert _counts(log) == {"echo": {"reads": 1, "writes": 0, "waits": 2, "epoll_ctl": 0}}
