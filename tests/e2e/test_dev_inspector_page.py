@@ -424,6 +424,10 @@ def test_a_foreign_page_cannot_frame_it(server: ServerProcess) -> None:
             port = foreign.sockets[0].getsockname()[1]
             await page.goto(f"http://localhost:{port}/")
         _, other, inspector = page.frames
+        # A page of an error is there later than what it stands in for was loaded.
+        async with asyncio.timeout(20):
+            while not (other.url and inspector.url):
+                await asyncio.sleep(0.02)
         assert other.url == f"{server.url}swapped"
         # A page that is refused is no part of what the page waited for.
         await eventually(lambda: inspector.url.startswith("chrome-error:"))
