@@ -78,7 +78,7 @@ class Tab:
         self.errors = watch(page)
         self.sockets: list[WebSocket] = []
         page.on("websocket", lambda socket: self.sockets.append(socket))
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
 
     @classmethod
     async def open(cls, browser: Browser, url: str) -> Tab:
